@@ -1,0 +1,393 @@
+"""What the client tells us about the plant, as types.
+
+Belongs here: the shape of `plant.yaml` and the rules that make one valid, each with a message that says what to
+write instead. Does not belong here: reading the file (`load.py`), turning shifts into instants (`calendar.py`).
+Local wall times carry no zone in the file; `Plant.timezone` says which one they are in.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+T = TypeVar("T")
+
+SLUG = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+#: Before everything: the start of a value that has always held.
+ALWAYS = dt.date(1970, 1, 1)
+
+MachineStateName = Literal["running", "idle", "starved", "blocked", "fault", "setup", "off", "unknown"]
+LossClass = Literal["failure", "changeover", "planned_stop", "other_stop"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Strict(BaseModel):
+    """A mistyped key is an error, not a silently ignored setting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Since(Strict, Generic[T]):
+    """A value and the local calendar date (production day) from which it holds."""
+
+    since: dt.date = ALWAYS
+    value: T
+
+
+def _as_history(raw: Any) -> Any:
+    """Accept a bare value for "has always been so"."""
+    if isinstance(raw, list | tuple):
+        return raw
+    return [{"value": raw}]
+
+
+class History(Strict, Generic[T]):
+    """A value that changes over time: what held on a given production day."""
+
+    steps: tuple[Since[T], ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "steps" in raw:
+            return raw
+        return {"steps": _as_history(raw)}
+
+    @model_validator(mode="after")
+    def _in_order(self) -> History[T]:
+        dates = [step.since for step in self.steps]
+        if not dates:
+            raise ValueError("write one value, or a list of {since: date, value: ...}")
+        if dates != sorted(set(dates)):
+            raise ValueError("write the steps in order of `since`, each date once")
+        return self
+
+    def on(self, day: dt.date) -> T | None:
+        """The value in force on `day`; None before the first step."""
+        found: T | None = None
+        for step in self.steps:
+            if step.since <= day:
+                found = step.value
+        return found
+
+
+def _wall_time(raw: Any) -> Any:
+    # YAML 1.1 reads 14:30 as the number 870 (base 60); ruamel's 1.2 does not, but a person may quote or not.
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 24 * 60:
+        return dt.time(raw // 60, raw % 60)
+    return raw
+
+
+WallTime = Annotated[dt.time, BeforeValidator(_wall_time)]
+
+
+class StateSource(Strict):
+    """Where a machine's state comes from, and how the controller's words become ours.
+
+    `metric`: the tag that carries the state. `map`: native value (as text; `1.0` counts as `1`) to our state; a value
+    that is not in the map is quarantined. `duration_metric`: for sources that report "so many seconds in this state,
+    ending now" in a second tag of the same time; outside those seconds the state is unknown. `source: operator`: the
+    machine has no controller, bookings of people (operator entries of kind `production`) say when it ran.
+    """
+
+    source: Literal["telemetry", "operator", "counts"] = "telemetry"
+    metric: str = "MachineState"
+    map: dict[str, MachineStateName] = Field(default_factory=dict)
+    duration_metric: str | None = None
+
+
+class Counter(Strict):
+    """One tag that counts. `cumulative` runs up and rolls over at its width; `increment` says how many since before."""
+
+    metric: str
+    counts: Literal["good", "reject", "rework", "total", "cycles"]
+    kind: Literal["cumulative", "increment"] = "cumulative"
+    width_bits: Literal[8, 16, 24, 32, 64] | None = None
+    signed: bool = False
+
+
+class VibrationLimits(Strict):
+    """Zone boundaries A/B, B/C, C/D in mm/s r.m.s. velocity, and the standard they come from."""
+
+    ab_mms: float
+    bc_mms: float
+    cd_mms: float
+    source: str
+
+
+class Machine(Strict):
+    """One work unit (ISO 22400: the smallest unit that is planned and measured)."""
+
+    id: str
+    name: str
+    line: str
+    aliases: tuple[str, ...] = ()
+    "Names other systems use, e.g. KEPServerEX `Channel.Device` or a MachineMetrics name."
+    state: StateSource = StateSource()
+    counters: tuple[Counter, ...] = ()
+    fault_metric: str | None = None
+    cycle_time_metric: str | None = None
+    alarm_metrics: tuple[str, ...] = ()
+    "Condition tags whose changes become `alarm` events."
+    vibration_class: str | None = None
+    vibration_limits: VibrationLimits | None = None
+    micro_stop_s: History[float] = Field(default_factory=lambda: History[float].model_validate(120.0))
+    silence_after_s: float | None = 300.0
+    "Seconds without any sample of the machine after which its state is unknown; null: the source reports its own loss."
+    ideal_cycle_time_ms: History[float] | None = None
+    "Used for parts that have no ideal cycle of their own on this machine."
+    max_parts_per_s: float | None = None
+    "Plausibility limit of counters; without it 1.5 times what the ideal cycle allows."
+    machine_rate_per_h: History[Decimal] | None = None
+    labor_rate_per_h: History[Decimal] | None = None
+
+
+class Part(Strict):
+    """A part number with what the calculation needs to know of it."""
+
+    number: str
+    name: str
+    family: str | None = None
+    material: str | None = None
+    supplier: str | None = None
+    ideal_cycle_time_ms: dict[str, History[float]] = Field(default_factory=dict)
+    "Machine id to ideal cycle."
+
+
+class Break(Strict):
+    name: str
+    start: WallTime
+    end: WallTime
+
+
+class Shift(Strict):
+    """Local wall times; an end at or before the start means the next day. Owned by the day on which it starts."""
+
+    name: str
+    start: WallTime
+    end: WallTime
+    weekdays: tuple[Weekday, ...] = WEEKDAYS
+    breaks: tuple[Break, ...] = ()
+
+
+class ShiftPlan(Strict):
+    """The timetable from `since` on; `machines` None means all."""
+
+    since: dt.date = ALWAYS
+    machines: tuple[str, ...] | None = None
+    shifts: tuple[Shift, ...]
+
+
+class Holiday(Strict):
+    date: dt.date
+    name: str
+
+
+class PlanException(Strict):
+    """A span that differs from the timetable, in local wall time.
+
+    `overtime` plans time that was not scheduled, `closure` takes it out of the plan, `planned_stop` keeps it scheduled
+    but excluded from planned time (maintenance agreed beforehand).
+    """
+
+    kind: Literal["overtime", "closure", "planned_stop"]
+    start: dt.datetime
+    end: dt.datetime
+    reason: str
+    shift: str | None = None
+    machines: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _forward(self) -> PlanException:
+        if self.start.tzinfo or self.end.tzinfo:
+            raise ValueError("write local wall time without a zone, e.g. 2026-11-26T06:00")
+        if self.end <= self.start:
+            raise ValueError("write an end that is after the start")
+        return self
+
+
+class Reason(Strict):
+    code: str
+    name: str
+
+
+class ReasonCategory(Strict):
+    """First level of the reason tree; `loss` is the bucket of the ledger that stops with this reason fall into."""
+
+    code: str
+    name: str
+    loss: LossClass
+    equipment: bool = False
+    "True where the stop counts as an equipment failure for MTBF and MTTR."
+    reasons: tuple[Reason, ...]
+
+
+class ScrapCategory(Strict):
+    code: str
+    name: str
+
+
+class Convention(Strict):
+    """Section 4 of the OEE conventions: what is in force is stored with each row."""
+
+    planned_stops: Literal["excluded", "availability_loss"] = "excluded"
+    changeover: Literal["availability_loss", "excluded"] = "availability_loss"
+    unknown: Literal["excluded", "availability_loss"] = "excluded"
+    rework_is_good: bool = False
+
+    @property
+    def code(self) -> str:
+        """Short and stable, for the `convention` column."""
+        return (
+            f"planned_stops={self.planned_stops};changeover={self.changeover};"
+            f"unknown={self.unknown};rework_is_good={str(self.rework_is_good).lower()}"
+        )
+
+
+class Thresholds(Strict):
+    """Limits that checks and the report compare with; shares between 0 and 1."""
+
+    oee_warning: float = 0.60
+    oee_critical: float = 0.40
+    availability: float = 0.70
+    performance: float = 0.75
+    quality: float = 0.95
+    performance_suspect: float = 1.05
+    scrap_rate: float = 0.05
+    feed_silent_min: float = 15
+    coverage: float = 0.99
+    downtime_alert_min: float = 15
+
+
+class Contact(Strict):
+    role: str
+    name: str
+    email: str
+
+
+class LandingFormat(Strict):
+    """How one kind of file in the landing place is read.
+
+    `match`: glob on the path below the landing place. `dataset`: where the rows go. KEPServerEX files need no columns;
+    a `table` (CSV, Parquet) names its own: field of ours to column of theirs (name, or number from 0 when there is no
+    header). Long tables name `metric` and `value`; wide ones list `metrics`. `constants` fill what no column says.
+    """
+
+    name: str
+    match: str
+    dataset: Literal["machine_telemetry", "work_orders", "part_costs", "operator_entries"] = "machine_telemetry"
+    layout: Literal["kepserverex", "long", "wide"] = "kepserverex"
+    delimiter: str = ","
+    header: bool = True
+    columns: dict[str, str | int] = Field(default_factory=dict)
+    metrics: dict[str, str] = Field(default_factory=dict)
+    "Wide layout: our metric name to their column."
+    constants: dict[str, str] = Field(default_factory=dict)
+    time_format: str | None = None
+    "strptime form where the times are not ISO 8601."
+    timezone: str | None = None
+    "Zone of times that carry none; without it such rows are quarantined."
+
+
+class Simulation(Strict):
+    """Which story the simulator tells about this plant; absent for a real one."""
+
+    seed: int = 20261123
+
+
+class Plant(Strict):
+    """One plant: one code location."""
+
+    plant: str
+    "The id: prefix of asset keys, jobs and pools."
+    name: str
+    site: str
+    timezone: str
+    day_boundary: WallTime
+    "Wall time at which a production day starts; set at installation and never moved with the timetable."
+    first_day: dt.date
+    "The first production day; partitions start here."
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    machines: tuple[Machine, ...]
+    parts: tuple[Part, ...] = ()
+    shift_plans: tuple[ShiftPlan, ...]
+    holidays: tuple[Holiday, ...] = ()
+    exceptions: tuple[PlanException, ...] = ()
+    reasons: tuple[ReasonCategory, ...]
+    fault_reasons: dict[str, str] = Field(default_factory=dict)
+    "Fault code of a controller to a reason code."
+    scrap_categories: tuple[ScrapCategory, ...] = ()
+    convention: Convention = Convention()
+    thresholds: Thresholds = Thresholds()
+    contacts: tuple[Contact, ...] = ()
+    landing: tuple[LandingFormat, ...] = ()
+    report_after_boundary_min: int = Field(default=30, ge=0, le=720)
+    "Minutes after the day boundary at which yesterday's report is made; 05:00 would cut the night shift."
+
+    @field_validator("plant")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not SLUG.match(value):
+            raise ValueError("write lower-case letters, digits and underscores, starting with a letter, e.g. acme_main")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone; write one such as America/Chicago")
+        return value
+
+    @model_validator(mode="after")
+    def _references(self) -> Plant:
+        _unique("machine id", [m.id for m in self.machines])
+        _unique("machine alias", [name for m in self.machines for name in {m.id, *m.aliases}])
+        _unique("part number", [p.number for p in self.parts])
+        codes = [r.code for c in self.reasons for r in c.reasons] + [c.code for c in self.reasons]
+        _unique("reason code", codes)
+        machines = {m.id for m in self.machines}
+        for part in self.parts:
+            for machine in part.ideal_cycle_time_ms:
+                if machine not in machines:
+                    raise ValueError(f"part {part.number}: machine {machine!r} is not in the list of machines")
+        for fault, code in self.fault_reasons.items():
+            if code not in codes:
+                raise ValueError(f"fault_reasons: {fault} leads to {code!r}, which is not a reason code")
+        for plan in (*self.shift_plans, *self.exceptions):
+            for machine in plan.machines or ():
+                if machine not in machines:
+                    raise ValueError(f"machine {machine!r} in the calendar is not in the list of machines")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The plant's zone."""
+        return ZoneInfo(self.timezone)
+
+    def machine(self, machine_id: str) -> Machine:
+        """The machine with this id; KeyError for one nobody configured."""
+        for machine in self.machines:
+            if machine.id == machine_id:
+                return machine
+        raise KeyError(machine_id)
+
+    def reason_category(self, code: str) -> ReasonCategory | None:
+        """The category a reason (or category) code belongs to."""
+        for category in self.reasons:
+            if code == category.code or any(code == reason.code for reason in category.reasons):
+                return category
+        return None
+
+
+def _unique(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name!r} is used twice; write each once")
+        seen.add(name)
