@@ -1,0 +1,1 @@
+"""Prodlytics: what a factory lost, why, and what to do about it."""
