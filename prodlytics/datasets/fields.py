@@ -1,0 +1,163 @@
+"""The field dictionary: a name means the same thing, in the same unit, in every table.
+
+Belongs here: one entry per column name. Does not belong here: which table has which column (`registry.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FieldType = Literal["text", "timestamp", "date", "float", "integer", "numeric", "boolean"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column: its type, its unit (if it measures something) and what it says."""
+
+    type: FieldType
+    description: str
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+STATES = ("running", "idle", "starved", "blocked", "fault", "setup", "off", "unknown")
+STOP_BUCKETS = ("failure", "changeover", "planned_stop", "other_stop", "micro_stop")
+BUCKETS = ("running", *STOP_BUCKETS, "break", "not_scheduled", "unknown")
+PLANS = ("planned", "break", "planned_stop", "not_scheduled")
+EVENT_TYPES = ("cycle_complete", "reject", "rework", "state_change", "alarm")
+
+
+def _duration(bucket: str, meaning: str) -> Field:
+    return Field("integer", f"{meaning} ({bucket}).", "us", minimum=0)
+
+
+FIELDS: dict[str, Field] = {
+    # who and what
+    "machine_id": Field("text", "The machine (ISO 22400 work unit)."),
+    "machine_name": Field("text", "Name people use for the machine."),
+    "line": Field("text", "Line the machine belongs to."),
+    "metric_name": Field("text", "Tag of the machine, e.g. SpindleSpeed_RPM."),
+    "unit": Field("text", "Unit of the value, from the tag's name or the plant file."),
+    "part_number": Field("text", "Part being made."),
+    "part_description": Field("text", "What the part is."),
+    "work_order": Field("text", "Order being worked on."),
+    "operation": Field("text", "Operation of the order; empty where the order is not divided."),
+    "operator_id": Field("text", "Badge of the person, as the source gives it."),
+    "event_key": Field("text", "Tells apart events of one machine and instant: the tag or the entry it came from."),
+    "source": Field("text", "Where the row came from."),
+    # when
+    "time": Field("timestamp", "Event time: when it happened at the machine."),
+    "time_start": Field("timestamp", "Start of the part of the stop."),
+    "time_end": Field("timestamp", "End of the part of the stop; empty while it lasts."),
+    "time_bucket": Field("timestamp", "Start of the hour; hours count from the boundary of the production day."),
+    "starts_at": Field("timestamp", "Start, included."),
+    "ends_at": Field("timestamp", "End, excluded."),
+    "since": Field("date", "First production day on which the row holds."),
+    "production_date": Field("date", "Production day, from the calendar: a night shift belongs to the day it starts."),
+    "as_of": Field("timestamp", "What was known when the row was computed: the earlier of now and the newest data."),
+    "published_at": Field("timestamp", "When the source sent it."),
+    "ingested_at": Field("timestamp", "When we stored it."),
+    "state_started_at": Field("timestamp", "True start of the state, also when the row begins at a day's edge."),
+    "stop_started_at": Field("timestamp", "Start of the whole stop."),
+    "stop_ended_at": Field("timestamp", "End of the whole stop; empty while it lasts."),
+    # telemetry
+    "value": Field("float", "The number that was read."),
+    "value_text": Field("text", "The text that was read, for tags that are not numbers."),
+    "quality": Field("integer", "OPC quality: 192 and above good, 64 uncertain, 0 bad.", minimum=0, maximum=255),
+    "native_code": Field("text", "Code of a condition, as the controller gives it; empty otherwise."),
+    # production
+    "event_type": Field("text", "What happened.", allowed=EVENT_TYPES),
+    "cycle_time_ms": Field("float", "Actual cycle time.", "ms", minimum=0),
+    "good_count": Field("numeric", "Parts right first time.", "parts", minimum=0),
+    "reject_count": Field("numeric", "Parts rejected.", "parts", minimum=0),
+    "rework_count": Field("numeric", "Parts sent to rework: not good at first pass.", "parts", minimum=0),
+    "gap_good_count": Field("numeric", "Good parts made while nobody knew the state; outside OEE.", "parts", minimum=0),
+    "gap_reject_count": Field("numeric", "Rejects made while nobody knew the state; outside OEE.", "parts", minimum=0),
+    "reject_reason": Field("text", "Why the part was rejected, if the machine says."),
+    "machine_state": Field("text", "State at that moment."),
+    "fault_code": Field("text", "Code the controller shows."),
+    "flag": Field("text", "How sure the count is: estimated, reset, rollover; empty when plain."),
+    # states and stops
+    "state": Field("text", "What the machine does.", allowed=STATES),
+    "native_state": Field("text", "The controller's own word for the state."),
+    "is_open": Field("boolean", "Still so at the end of what is known."),
+    "stop_id": Field("text", "The stop: machine and start; the same for all its parts."),
+    "bucket": Field("text", "The one bucket of the loss ledger the time is in.", allowed=BUCKETS),
+    "plan": Field("text", "What the calendar wanted.", allowed=PLANS),
+    "reason_code": Field("text", "Why: code of the second level, or of the category."),
+    "reason_category": Field("text", "Why: first level."),
+    "category_name": Field("text", "Name of the category."),
+    "reason_name": Field("text", "Name of the reason."),
+    "reason_detail": Field("text", "Name of the reason, or the free text that came with it."),
+    "reason_source": Field("text", "Who said so: operator, fault_code, calendar; empty when nobody did."),
+    "loss": Field("text", "Bucket of the ledger that stops with this reason fall into."),
+    "is_equipment": Field("boolean", "Counts as an equipment failure for MTBF and MTTR."),
+    "shift": Field("text", "Shift, empty outside shifts."),
+    "notes": Field("text", "What people wrote."),
+    # scrap and money
+    "quantity": Field("numeric", "How many.", "parts", minimum=0),
+    "scrap_reason": Field("text", "Why it was scrapped; empty when nobody said."),
+    "scrap_category": Field("text", "Category of the scrap reason."),
+    "material_cost": Field("numeric", "Material lost, in the row's currency.", "currency", minimum=0),
+    "labor_cost": Field("numeric", "Labour lost up to here, in the row's currency.", "currency", minimum=0),
+    "machine_cost": Field("numeric", "Machine time lost, in the row's currency.", "currency", minimum=0),
+    "currency": Field("text", "ISO 4217 code of the amounts in the row."),
+    "material_cost_per_unit": Field("numeric", "Material cost of one part.", "currency", minimum=0),
+    "labor_rate_per_hour": Field("numeric", "Labour rate of the order.", "currency/h", minimum=0),
+    "labor_rate_per_h": Field("numeric", "Labour rate at the machine.", "currency/h", minimum=0),
+    "machine_rate_per_h": Field("numeric", "Cost of an hour of the machine.", "currency/h", minimum=0),
+    # orders
+    "order_qty": Field("numeric", "Ordered.", "parts", minimum=0),
+    "completed_qty": Field("numeric", "Reported complete by the ERP.", "parts", minimum=0),
+    "scrap_qty": Field("numeric", "Reported scrapped by the ERP.", "parts", minimum=0),
+    "customer_name": Field("text", "Customer."),
+    "due_date": Field("date", "Promised to the customer."),
+    "status": Field("text", "Open, closed or cancelled.", allowed=("open", "closed", "cancelled")),
+    "started_at": Field("timestamp", "Work on it began."),
+    "ended_at": Field("timestamp", "Work on it ended."),
+    "source_modified_at": Field("timestamp", "Last change in the source."),
+    # machine settings
+    "ideal_cycle_time_ms": Field("float", "Ideal cycle where the part has none of its own.", "ms", minimum=0),
+    "micro_stop_s": Field("float", "Stops shorter than this are micro-stops.", "s", minimum=0),
+    "silence_after_s": Field("float", "Silence after which the state is unknown.", "s", minimum=0),
+    "vibration_class": Field("text", "Class of ISO 10816 / 20816."),
+    # elements and ratios
+    "availability": Field("float", "Run time / planned time.", "ratio", minimum=0, maximum=1),
+    "performance": Field("float", "Ideal time of all parts / run time; uncapped.", "ratio", minimum=0),
+    "quality_ratio": Field("float", "Ideal time of good parts / ideal time of all parts.", "ratio", minimum=0),
+    "oee": Field("float", "Ideal time of good parts / planned time.", "ratio", minimum=0),
+    "null_reason": Field("text", "Why a ratio is empty: no_planned_time, no_data, no_ideal_cycle, no_parts."),
+    "planned_time_us": _duration("planned time", "Time the machine should have run"),
+    "run_time_us": _duration("run time", "Running and micro-stops"),
+    "ideal_time_us": Field("float", "Time all parts would have taken at the ideal cycle.", "us", minimum=0),
+    "ideal_good_time_us": Field("float", "Time the good parts would have taken.", "us", minimum=0),
+    "running_us": _duration("running", "Producing"),
+    "failure_us": _duration("failure", "Broken down"),
+    "changeover_us": _duration("changeover", "Being set up"),
+    "planned_stop_us": _duration("planned_stop", "Stopped as planned"),
+    "other_stop_us": _duration("other_stop", "Stopped for other causes"),
+    "micro_stop_us": _duration("micro_stop", "Stops too short to need a reason"),
+    "break_us": _duration("break", "In a break"),
+    "not_scheduled_us": _duration("not_scheduled", "Outside the plan"),
+    "unknown_us": _duration("unknown", "Nobody knows"),
+    "convention": Field("text", "The OEE convention in force."),
+    "fingerprint": Field("text", "Hash of everything the row was computed from."),
+    "revision": Field("integer", "How often the row was restated, from 1.", minimum=1),
+    # entries of people
+    "kind": Field("text", "What was entered.", allowed=("reason", "scrap", "production", "note", "undo")),
+    "reject_quantity": Field("numeric", "Rejected pieces booked.", "parts", minimum=0),
+    "rework_quantity": Field("numeric", "Pieces booked for rework.", "parts", minimum=0),
+    "note": Field("text", "Free text."),
+    "why": Field("text", "Why an entry was corrected."),
+    "undoes": Field("text", "Source key of the entry this one takes back."),
+    "entered_by": Field("text", "Badge of the person."),
+    "entered_at": Field("timestamp", "When it was entered."),
+    "source_key": Field("text", "Identity of the entry in its source."),
+    # report
+    "plant_oee": Field("float", "OEE of the plant over the day, from elements.", "ratio", minimum=0),
+    "html": Field("text", "The report as HTML."),
+    "plain_text": Field("text", "The report as plain text."),
+}

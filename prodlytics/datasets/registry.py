@@ -1,0 +1,249 @@
+"""Every dataset, declared once.
+
+Belongs here: table, group, key, time column, columns, what it is for. DDL agreement, schema checks, archive assets,
+column metadata in the UI and the data dictionary come from it. Does not belong here: how a dataset is computed
+(`prodlytics.assets`), or anything that imports pandas (`models.py` builds the pandera models when asked).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from prodlytics.datasets.fields import FIELDS, Field
+
+Group = Literal["plant", "edge", "floor", "sources", "kpi", "models", "insights", "report", "archive", "publish"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: asset name = table name = file name.
+
+    Attributes:
+        columns: Names in the order of the table, without generated and bookkeeping columns.
+        required: Columns that are never NULL.
+        span: First and last column of the time a row covers; one name twice for an instant.
+        downstream: Derived datasets that have to be computed anew when rows of this one change.
+        archived: Whether closed production days go to Parquet.
+    """
+
+    name: str
+    group: Group
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    required: tuple[str, ...]
+    span: tuple[str, str] | None = None
+    overrides: tuple[tuple[str, Field], ...] = ()
+    downstream: tuple[str, ...] = ()
+    archived: bool = False
+    kinds: tuple[str, ...] = ("postgres",)
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """Column name to its meaning here."""
+        special = dict(self.overrides)
+        return {name: special.get(name) or FIELDS[name] for name in self.columns}
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_ALL = (
+    Dataset(
+        name="machine_config",
+        group="plant",
+        description="Machines with what changes over time: ideal cycle, rates, micro-stop threshold. From plant.yaml.",
+        key=("machine_id", "since"),
+        columns=_columns(
+            "machine_id since machine_name line ideal_cycle_time_ms micro_stop_s silence_after_s machine_rate_per_h "
+            "labor_rate_per_h currency vibration_class"
+        ),
+        required=_columns("machine_id since machine_name line micro_stop_s currency"),
+        archived=False,
+        kinds=("yaml", "postgres"),
+    ),
+    Dataset(
+        name="plan_calendar",
+        group="plant",
+        description="What the plant planned for each machine, to the minute: shifts, breaks, planned stops, closures.",
+        key=("machine_id", "starts_at"),
+        columns=_columns("machine_id starts_at ends_at plan shift production_date source"),
+        required=_columns("machine_id starts_at ends_at plan production_date source"),
+        span=("starts_at", "ends_at"),
+        downstream=("downtime_events", "machine_time"),
+        archived=True,
+        kinds=("yaml", "postgres"),
+    ),
+    Dataset(
+        name="reason_codes",
+        group="plant",
+        description="The reason tree in two levels, with the ledger bucket each category falls into.",
+        key=("reason_code",),
+        columns=_columns("reason_code reason_name reason_category category_name loss is_equipment"),
+        required=_columns("reason_code reason_name reason_category category_name loss is_equipment"),
+        kinds=("yaml", "postgres"),
+    ),
+    Dataset(
+        name="machine_telemetry",
+        group="edge",
+        description="What the machines said: raw samples with event time and quality, nothing derived.",
+        key=("machine_id", "metric_name", "native_code", "time"),
+        columns=_columns(
+            "time machine_id metric_name native_code value value_text unit quality source published_at ingested_at"
+        ),
+        required=_columns("time machine_id metric_name native_code quality source"),
+        span=("time", "time"),
+        downstream=("production_events", "machine_states"),
+        archived=True,
+    ),
+    Dataset(
+        name="operator_entries",
+        group="floor",
+        description="What people said: reasons, scrap, bookings; append-only, attached to machine and time span.",
+        key=("source_key",),
+        columns=_columns(
+            "source_key machine_id kind starts_at ends_at reason_code quantity reject_quantity rework_quantity "
+            "part_number work_order scrap_category scrap_reason note why undoes entered_by entered_at source"
+        ),
+        required=_columns("source_key machine_id kind starts_at entered_by entered_at source"),
+        span=("starts_at", "starts_at"),
+        downstream=("production_events", "machine_states", "downtime_events", "scrap_events"),
+        archived=True,
+    ),
+    Dataset(
+        name="work_orders",
+        group="sources",
+        description="Orders as the ERP knows them.",
+        key=("work_order", "operation"),
+        columns=_columns(
+            "work_order operation part_number part_description machine_id order_qty completed_qty scrap_qty "
+            "material_cost_per_unit labor_rate_per_hour currency customer_name due_date status started_at ended_at "
+            "source source_modified_at"
+        ),
+        required=_columns("work_order operation status source"),
+        downstream=("production_events",),
+    ),
+    Dataset(
+        name="part_costs",
+        group="sources",
+        description="Material cost of parts, with the day from which it holds: history is not restated at today's cost.",
+        key=("part_number", "since"),
+        columns=_columns("part_number since material_cost_per_unit currency source"),
+        required=_columns("part_number since material_cost_per_unit currency source"),
+        downstream=("scrap_events",),
+    ),
+    Dataset(
+        name="production_events",
+        group="floor",
+        description="Counters to parts, faults to alarms: what was made, derived from the raw samples.",
+        key=("machine_id", "time", "event_type", "event_key"),
+        columns=_columns(
+            "time machine_id event_type event_key part_number work_order cycle_time_ms good_count reject_count "
+            "rework_count reject_reason machine_state fault_code operator_id since flag as_of"
+        ),
+        required=_columns("time machine_id event_type event_key good_count reject_count rework_count as_of"),
+        span=("time", "time"),
+        overrides=(
+            ("since", Field("timestamp", "Time of the counter sample before: the parts were made since then.")),
+        ),
+        downstream=("scrap_events", "oee_hourly"),
+        archived=True,
+    ),
+    Dataset(
+        name="machine_states",
+        group="floor",
+        description="What each machine did, without a gap: controller states as intervals, unknown where it was silent.",
+        key=("machine_id", "starts_at"),
+        columns=_columns("machine_id starts_at ends_at state native_state fault_code state_started_at is_open as_of"),
+        required=_columns("machine_id starts_at ends_at state state_started_at is_open as_of"),
+        span=("starts_at", "ends_at"),
+        downstream=("downtime_events", "machine_time"),
+        archived=True,
+    ),
+    Dataset(
+        name="downtime_events",
+        group="floor",
+        description="Stops with their reasons: each part of a stop that has one cause, and the whole stop it belongs to.",
+        key=("machine_id", "time_start"),
+        columns=_columns(
+            "time_start time_end machine_id stop_id stop_started_at stop_ended_at as_of state bucket fault_code "
+            "reason_code reason_category reason_detail reason_source shift production_date operator_id work_order notes"
+        ),
+        required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
+        span=("time_start", "time_end"),
+        downstream=("machine_time",),
+        archived=True,
+    ),
+    Dataset(
+        name="scrap_events",
+        group="floor",
+        description="Rejected parts with reason and money; rejects nobody explained stay without a reason.",
+        key=("machine_id", "time", "event_key"),
+        columns=_columns(
+            "time machine_id event_key part_number work_order quantity scrap_reason scrap_category material_cost "
+            "labor_cost machine_cost currency operator_id production_date as_of"
+        ),
+        required=_columns("time machine_id event_key quantity currency production_date as_of"),
+        span=("time", "time"),
+        archived=True,
+    ),
+    Dataset(
+        name="machine_time",
+        group="kpi",
+        description="The loss ledger: every instant of every machine in exactly one bucket.",
+        key=("machine_id", "starts_at"),
+        columns=_columns(
+            "machine_id starts_at ends_at bucket plan state reason_code stop_id shift production_date time_bucket as_of"
+        ),
+        required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
+        span=("starts_at", "ends_at"),
+        downstream=("oee_hourly",),
+        archived=True,
+    ),
+    Dataset(
+        name="oee_hourly",
+        group="kpi",
+        description="Elements and ratios per machine and hour. Roll up the elements, never the ratios.",
+        key=("machine_id", "time_bucket"),
+        columns=_columns(
+            "time_bucket machine_id production_date availability performance quality oee null_reason good_count "
+            "reject_count rework_count gap_good_count gap_reject_count planned_time_us run_time_us ideal_time_us "
+            "ideal_good_time_us running_us failure_us changeover_us planned_stop_us other_stop_us micro_stop_us "
+            "break_us not_scheduled_us unknown_us convention as_of fingerprint"
+        ),
+        required=_columns(
+            "time_bucket machine_id production_date good_count reject_count rework_count gap_good_count "
+            "gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us planned_stop_us "
+            "other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of fingerprint"
+        ),
+        span=("time_bucket", "time_bucket"),
+        overrides=(("quality", FIELDS["quality_ratio"]),),
+        archived=True,
+    ),
+    Dataset(
+        name="daily_report",
+        group="report",
+        description="Yesterday on one page: what was lost, why, what to do about it.",
+        key=("production_date",),
+        columns=_columns("production_date plant_oee html plain_text fingerprint as_of"),
+        required=_columns("production_date html plain_text fingerprint as_of"),
+        archived=True,
+        kinds=("html", "postgres"),
+    ),
+)
+
+#: Every dataset by name, in the order data flows.
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ALL}
+
+#: Datasets that are recomputed by production day when something they read has changed, in the order they are.
+DERIVED: tuple[str, ...] = (
+    "production_events",
+    "machine_states",
+    "downtime_events",
+    "scrap_events",
+    "machine_time",
+    "oee_hourly",
+)

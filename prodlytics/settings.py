@@ -1,0 +1,57 @@
+"""Every environment variable of the product, in one class.
+
+Belongs here: names, types and defaults of what the environment may say. Does not belong here: anything about the
+plant itself (that is `plant.yaml`). Reading settings opens nothing and starts nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _shipped(folder: str, packaged: str) -> Path:
+    """A folder of the source tree, or its twin inside the installed package."""
+    here = Path(__file__).resolve().parent
+    source = here.parent / folder
+    return source if source.is_dir() else here / packaged
+
+
+#: The plant that ships with the product, for the demo and as a template.
+DEMO_PLANT = _shipped("deploy/plants", "_plants") / "demo.yaml"
+
+
+class Settings(BaseSettings):
+    """What the environment says (prefix `PRODLYTICS_`); relative paths are below the working directory."""
+
+    model_config = SettingsConfigDict(env_prefix="PRODLYTICS_", extra="ignore")
+
+    database_url: SecretStr | None = None
+    "The product's database; without it the embedded PostgreSQL in `home` is used."
+    plant: Path = DEMO_PLANT
+    "The plant file."
+    home: Path = Path(".prodlytics")
+    "Where the embedded database, the demo's landing place and Dagster's files lie."
+    archive_url: str | None = None
+    "A folder or an Azure container; without it `home`/archive."
+    landing_url: str | None = None
+    "Where files for us arrive, a folder or an Azure container; without it `home`/landing."
+    archive_key: SecretStr | None = Field(default=None)
+    "Account key or connection string of the Azure container, where no managed identity is used."
+
+    @property
+    def archive_place(self) -> str:
+        """The archive as a URL or folder."""
+        return self.archive_url or str((self.home / "archive").resolve())
+
+    @property
+    def landing_place(self) -> str:
+        """The landing place as a URL or folder."""
+        return self.landing_url or str((self.home / "landing").resolve())
+
+    @property
+    def truth_place(self) -> Path:
+        """Where the simulator writes what really happened; the product never reads it."""
+        return self.home / "truth"
