@@ -1,0 +1,105 @@
+"""How a dataset becomes an asset: the same for all of them, in one place.
+
+Belongs here: key prefix, group, owners, column schema, checks, partitions, backfill policy. Does not belong here: what
+an asset computes. See https://docs.dagster.io/guides/build/assets
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from prodlytics.datasets.registry import DATASETS, Dataset
+from prodlytics.partitions import production_days
+
+if TYPE_CHECKING:
+    from prodlytics.plant.model import Plant
+
+OWNERS = ["team:data-engineering"]
+
+#: The chain runs hourly; three missed hours need eyes.
+HOURLY = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=3), warn_window=dt.timedelta(hours=2))
+DAILY = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
+
+
+def asset_key(plant: Plant, name: str) -> dg.AssetKey:
+    """A dataset's asset key: several plants share one Dagster instance, so the plant comes first."""
+    return dg.AssetKey([plant.plant, *name.split("/")])
+
+
+def column_schema(dataset: Dataset) -> dg.TableSchema:
+    """The columns with units, for the UI."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=name,
+                type=field.type,
+                description=field.description + (f" Unit: {field.unit}." if field.unit else ""),
+                constraints=dg.TableColumnConstraints(nullable=name not in dataset.required),
+                tags={"unit": field.unit} if field.unit else None,
+            )
+            for name, field in dataset.fields.items()
+        ],
+        constraints=dg.TableConstraints(other=[f"key: {', '.join(dataset.key)}"]),
+    )
+
+
+def asset_metadata(dataset: Dataset) -> dict[str, Any]:
+    """What is known of a dataset before it is ever materialized."""
+    return {"dagster/column_schema": column_schema(dataset), "dagster/table_name": dataset.name}
+
+
+def dataset_asset(
+    plant: Plant,
+    name: str,
+    *,
+    deps: Iterable[str] = (),
+    checks: Mapping[str, str],
+    partitioned: bool = True,
+    running_day: bool = True,
+    freshness: dg.FreshnessPolicy = HOURLY,
+    pool: bool = True,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Declare the asset of a dataset.
+
+    Args:
+        plant: Gives prefix, partitions and pool.
+        name: Dataset of the registry.
+        deps: Datasets it reads.
+        checks: Name of each check of meaning to what it asks; `schema` is added to them.
+        partitioned: By production day; otherwise the asset is always computed whole.
+        running_day: Whether the day that is not over yet can be computed.
+        freshness: When the UI calls it stale.
+        pool: Whether it queues behind the plant's other derivations. A database lock makes it correct, this only
+            keeps runs from waiting inside a transaction.
+    """
+    dataset = DATASETS[name]
+    partitions = production_days(plant, running=running_day) if partitioned else None
+    questions = {"schema": "Do all rows have the declared columns, types, ranges and key?", **checks}
+
+    def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            function,
+            key=asset_key(plant, name),
+            deps=[asset_key(plant, dep) for dep in deps],
+            group_name=dataset.group,
+            owners=OWNERS,
+            description=dataset.description,
+            kinds=set(dataset.kinds),
+            metadata=asset_metadata(dataset),
+            partitions_def=partitions,
+            backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
+            freshness_policy=freshness,
+            pool=f"{plant.plant}/derive" if pool else None,
+            check_specs=[
+                dg.AssetCheckSpec(
+                    check, asset=asset_key(plant, name), description=question, partitions_def=partitions
+                )
+                for check, question in questions.items()
+            ],
+        )
+
+    return declare
