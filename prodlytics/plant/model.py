@@ -1,7 +1,8 @@
 """What the client tells us about the plant, as types.
 
-Belongs here: the shape of `plant.yaml` and the rules that make one valid, each with a message that says what to
-write instead. Does not belong here: reading the file (`load.py`), turning shifts into instants (`calendar.py`).
+Belongs here: the shape of `plant.yaml` and what makes a single value valid, each with a message that says what to
+write instead. Does not belong here: what must agree between parts of the file (`rules.py`), reading the file
+(`load.py`), turning shifts into instants (`calendar.py`).
 Local wall times carry no zone in the file; `Plant.timezone` says which one they are in.
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from prodlytics.plant.rules import ContradictionError, contradictions
+from prodlytics.plant.values import WEEKDAYS, NativeValues, Positive, Rate, Share, WallTime, Weekday, Zone
 
 T = TypeVar("T")
 
@@ -23,8 +26,6 @@ ALWAYS = dt.date(1970, 1, 1)
 
 MachineStateName = Literal["running", "idle", "starved", "blocked", "fault", "setup", "off", "unknown"]
 LossClass = Literal["failure", "changeover", "planned_stop", "other_stop"]
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Strict(BaseModel):
@@ -77,16 +78,6 @@ class History(Strict, Generic[T]):
         return found
 
 
-def _wall_time(raw: Any) -> Any:
-    # YAML 1.1 reads 14:30 as the number 870 (base 60); ruamel's 1.2 does not, but a person may quote or not.
-    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 24 * 60:
-        return dt.time(raw // 60, raw % 60)
-    return raw
-
-
-WallTime = Annotated[dt.time, BeforeValidator(_wall_time)]
-
-
 class StateSource(Strict):
     """Where a machine's state comes from, and how the controller's words become ours.
 
@@ -98,7 +89,7 @@ class StateSource(Strict):
 
     source: Literal["telemetry", "operator", "counts"] = "telemetry"
     metric: str = "MachineState"
-    map: dict[str, MachineStateName] = Field(default_factory=dict)
+    map: Annotated[dict[str, MachineStateName], NativeValues] = Field(default_factory=dict)
     duration_metric: str | None = None
 
 
@@ -115,9 +106,9 @@ class Counter(Strict):
 class VibrationLimits(Strict):
     """Zone boundaries A/B, B/C, C/D in mm/s r.m.s. velocity, and the standard they come from."""
 
-    ab_mms: float
-    bc_mms: float
-    cd_mms: float
+    ab_mms: Positive
+    bc_mms: Positive
+    cd_mms: Positive
     source: str
 
 
@@ -137,15 +128,15 @@ class Machine(Strict):
     "Condition tags whose changes become `alarm` events."
     vibration_class: str | None = None
     vibration_limits: VibrationLimits | None = None
-    micro_stop_s: History[float] = Field(default_factory=lambda: History[float].model_validate(120.0))
-    silence_after_s: float | None = 300.0
+    micro_stop_s: History[Positive] = Field(default_factory=lambda: History[Positive].model_validate(120.0))
+    silence_after_s: Positive | None = 300.0
     "Seconds without any sample of the machine after which its state is unknown; null: the source reports its own loss."
-    ideal_cycle_time_ms: History[float] | None = None
+    ideal_cycle_time_ms: History[Positive] | None = None
     "Used for parts that have no ideal cycle of their own on this machine."
-    max_parts_per_s: float | None = None
+    max_parts_per_s: Positive | None = None
     "Plausibility limit of counters; without it 1.5 times what the ideal cycle allows."
-    machine_rate_per_h: History[Decimal] | None = None
-    labor_rate_per_h: History[Decimal] | None = None
+    machine_rate_per_h: History[Rate] | None = None
+    labor_rate_per_h: History[Rate] | None = None
 
 
 class Part(Strict):
@@ -156,11 +147,13 @@ class Part(Strict):
     family: str | None = None
     material: str | None = None
     supplier: str | None = None
-    ideal_cycle_time_ms: dict[str, History[float]] = Field(default_factory=dict)
+    ideal_cycle_time_ms: dict[str, History[Positive]] = Field(default_factory=dict)
     "Machine id to ideal cycle."
 
 
 class Break(Strict):
+    """A pause inside a shift, in local wall time; it keeps its length when the clocks change."""
+
     name: str
     start: WallTime
     end: WallTime
@@ -177,7 +170,10 @@ class Shift(Strict):
 
 
 class ShiftPlan(Strict):
-    """The timetable from `since` on; `machines` None means all."""
+    """The timetable from `since` on; `machines` None means all.
+
+    A machine named in plans follows those alone once the first of them holds, whatever the general plans say.
+    """
 
     since: dt.date = ALWAYS
     machines: tuple[str, ...] | None = None
@@ -185,6 +181,8 @@ class ShiftPlan(Strict):
 
 
 class Holiday(Strict):
+    """A date on which no shift starts; the night shift of the evening before still ends in its morning."""
+
     date: dt.date
     name: str
 
@@ -193,7 +191,8 @@ class PlanException(Strict):
     """A span that differs from the timetable, in local wall time.
 
     `overtime` plans time that was not scheduled, `closure` takes it out of the plan, `planned_stop` keeps it scheduled
-    but excluded from planned time (maintenance agreed beforehand).
+    but excluded from planned time (maintenance agreed beforehand). Taken in the order of the list: a later one
+    overrules an earlier one. `shift` and `breaks` are those of the overtime.
     """
 
     kind: Literal["overtime", "closure", "planned_stop"]
@@ -202,6 +201,7 @@ class PlanException(Strict):
     reason: str
     shift: str | None = None
     machines: tuple[str, ...] | None = None
+    breaks: tuple[Break, ...] = ()
 
     @model_validator(mode="after")
     def _forward(self) -> PlanException:
@@ -213,6 +213,8 @@ class PlanException(Strict):
 
 
 class Reason(Strict):
+    """Second level of the reason tree: what people choose."""
+
     code: str
     name: str
 
@@ -229,6 +231,8 @@ class ReasonCategory(Strict):
 
 
 class ScrapCategory(Strict):
+    """What was wrong with a part that was thrown away."""
+
     code: str
     name: str
 
@@ -253,22 +257,24 @@ class Convention(Strict):
 class Thresholds(Strict):
     """Limits that checks and the report compare with; shares between 0 and 1."""
 
-    oee_warning: float = 0.60
-    oee_critical: float = 0.40
-    availability: float = 0.70
-    performance: float = 0.75
-    quality: float = 0.95
-    performance_suspect: float = 1.05
-    scrap_rate: float = 0.05
-    feed_silent_min: float = 15
-    coverage: float = 0.99
-    downtime_alert_min: float = 15
+    oee_warning: Share = 0.60
+    oee_critical: Share = 0.40
+    availability: Share = 0.70
+    performance: Share = 0.75
+    quality: Share = 0.95
+    performance_suspect: Positive = 1.05
+    scrap_rate: Share = 0.05
+    feed_silent_min: Positive = 15
+    coverage: Share = 0.99
+    downtime_alert_min: Positive = 15
 
 
 class Contact(Strict):
+    """Who gets what the plant reports; addressed by role."""
+
     role: str
     name: str
-    email: str
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
 
 
 class LandingFormat(Strict):
@@ -291,7 +297,7 @@ class LandingFormat(Strict):
     constants: dict[str, str] = Field(default_factory=dict)
     time_format: str | None = None
     "strptime form where the times are not ISO 8601."
-    timezone: str | None = None
+    timezone: Zone | None = None
     "Zone of times that carry none; without it such rows are quarantined."
 
 
@@ -308,7 +314,7 @@ class Plant(Strict):
     "The id: prefix of asset keys, jobs and pools."
     name: str
     site: str
-    timezone: str
+    timezone: Zone
     day_boundary: WallTime
     "Wall time at which a production day starts; set at installation and never moved with the timetable."
     first_day: dt.date
@@ -320,13 +326,14 @@ class Plant(Strict):
     holidays: tuple[Holiday, ...] = ()
     exceptions: tuple[PlanException, ...] = ()
     reasons: tuple[ReasonCategory, ...]
-    fault_reasons: dict[str, str] = Field(default_factory=dict)
+    fault_reasons: Annotated[dict[str, str], NativeValues] = Field(default_factory=dict)
     "Fault code of a controller to a reason code."
     scrap_categories: tuple[ScrapCategory, ...] = ()
     convention: Convention = Convention()
     thresholds: Thresholds = Thresholds()
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()
+    simulation: Simulation | None = None
     report_after_boundary_min: int = Field(default=30, ge=0, le=720)
     "Minutes after the day boundary at which yesterday's report is made; 05:00 would cut the night shift."
 
@@ -337,32 +344,11 @@ class Plant(Strict):
             raise ValueError("write lower-case letters, digits and underscores, starting with a letter, e.g. acme_main")
         return value
 
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is not an IANA time zone; write one such as America/Chicago")
-        return value
-
     @model_validator(mode="after")
-    def _references(self) -> Plant:
-        _unique("machine id", [m.id for m in self.machines])
-        _unique("machine alias", [name for m in self.machines for name in {m.id, *m.aliases}])
-        _unique("part number", [p.number for p in self.parts])
-        codes = [r.code for c in self.reasons for r in c.reasons] + [c.code for c in self.reasons]
-        _unique("reason code", codes)
-        machines = {m.id for m in self.machines}
-        for part in self.parts:
-            for machine in part.ideal_cycle_time_ms:
-                if machine not in machines:
-                    raise ValueError(f"part {part.number}: machine {machine!r} is not in the list of machines")
-        for fault, code in self.fault_reasons.items():
-            if code not in codes:
-                raise ValueError(f"fault_reasons: {fault} leads to {code!r}, which is not a reason code")
-        for plan in (*self.shift_plans, *self.exceptions):
-            for machine in plan.machines or ():
-                if machine not in machines:
-                    raise ValueError(f"machine {machine!r} in the calendar is not in the list of machines")
+    def _agrees_with_itself(self) -> Plant:
+        problems = contradictions(self)
+        if problems:
+            raise ContradictionError(problems)
         return self
 
     @property
@@ -383,11 +369,3 @@ class Plant(Strict):
             if code == category.code or any(code == reason.code for reason in category.reasons):
                 return category
         return None
-
-
-def _unique(what: str, names: list[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"{what} {name!r} is used twice; write each once")
-        seen.add(name)

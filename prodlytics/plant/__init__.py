@@ -1,0 +1,1 @@
+"""What the client tells us about the plant."""
