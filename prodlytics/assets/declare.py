@@ -95,9 +95,7 @@ def dataset_asset(
             freshness_policy=freshness,
             pool=f"{plant.plant}/derive" if pool else None,
             check_specs=[
-                dg.AssetCheckSpec(
-                    check, asset=asset_key(plant, name), description=question, partitions_def=partitions
-                )
+                dg.AssetCheckSpec(check, asset=asset_key(plant, name), description=question, partitions_def=partitions)
                 for check, question in questions.items()
             ],
         )

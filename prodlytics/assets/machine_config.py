@@ -1,0 +1,87 @@
+"""machine_config: the machines of plant.yaml as a table, with what changes over time.
+
+Belongs here: one row per machine and date from which something holds. Readers join on it; derivations read the plant
+file itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from prodlytics.assets.checks import Check
+from prodlytics.assets.declare import DAILY, dataset_asset
+from prodlytics.assets.resources import Database
+from prodlytics.assets.snapshot import replace_snapshot
+
+if TYPE_CHECKING:
+    from prodlytics.plant.model import Machine, Plant
+
+
+def machine_config(plant: Plant) -> dg.AssetsDefinition:
+    """The asset for this plant."""
+
+    @dataset_asset(
+        plant,
+        "machine_config",
+        checks={"every_machine_has_an_ideal_cycle": "Can the performance of every machine be computed?"},
+        partitioned=False,
+        freshness=DAILY,
+    )
+    def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
+        import pandas as pd
+
+        rows = pd.DataFrame([row for machine in plant.machines for row in _rows(plant, machine)])
+        # A machine whose every part has its own ideal cycle needs no default.
+        in_parts = {machine for part in plant.parts for machine in part.ideal_cycle_time_ms}
+        without = sorted(m.id for m in plant.machines if m.ideal_cycle_time_ms is None and m.id not in in_parts)
+        return replace_snapshot(
+            database,
+            "machine_config",
+            rows,
+            [
+                Check(
+                    "every_machine_has_an_ideal_cycle",
+                    not without,
+                    f"No ideal cycle for {', '.join(without)}: their performance and OEE stay empty. Write "
+                    "ideal_cycle_time_ms in the plant file."
+                    if without
+                    else "Every machine has an ideal cycle.",
+                    {"machines": len(plant.machines), "without": ", ".join(without)},
+                    warns=True,
+                )
+            ],
+        )
+
+    return asset
+
+
+def _rows(plant: Plant, machine: Machine) -> list[dict[str, Any]]:
+    histories = (
+        machine.micro_stop_s,
+        machine.ideal_cycle_time_ms,
+        machine.machine_rate_per_h,
+        machine.labor_rate_per_h,
+    )
+    dates = sorted({step.since for history in histories if history is not None for step in history.steps})
+    return [
+        {
+            "machine_id": machine.id,
+            "since": day,
+            "machine_name": machine.name,
+            "line": machine.line,
+            "ideal_cycle_time_ms": _float(machine.ideal_cycle_time_ms and machine.ideal_cycle_time_ms.on(day)),
+            "micro_stop_s": _float(machine.micro_stop_s.on(day)),
+            "silence_after_s": _float(machine.silence_after_s),
+            "machine_rate_per_h": _float(machine.machine_rate_per_h and machine.machine_rate_per_h.on(day)),
+            "labor_rate_per_h": _float(machine.labor_rate_per_h and machine.labor_rate_per_h.on(day)),
+            "currency": plant.currency,
+            "vibration_class": machine.vibration_class,
+        }
+        for day in dates
+    ]
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)

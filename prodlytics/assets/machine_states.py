@@ -1,0 +1,116 @@
+"""machine_states: what each machine did, without a gap.
+
+Belongs here: reading state samples and silences, writing intervals cut at the edges of production days.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from prodlytics.assets.checks import Check
+from prodlytics.assets.declare import dataset_asset
+from prodlytics.assets.derive import Derivation, rederive
+from prodlytics.assets.resources import Database
+from prodlytics.assets.window import Window, day_edges
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg
+
+    from prodlytics.plant.model import Machine, Plant
+
+
+def machine_states(plant: Plant) -> dg.AssetsDefinition:
+    """The asset for this plant."""
+
+    @dataset_asset(
+        plant,
+        "machine_states",
+        deps=["machine_telemetry", "operator_entries"],
+        checks={
+            "covers_every_second": "Is there one state for every second of every machine?",
+            "states_are_known": "How much of the time is the state unknown?",
+        },
+    )
+    def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
+        return rederive(context, plant, database, "machine_states", lambda conn, w: _compute(conn, plant, w))
+
+    return asset
+
+
+def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
+    from prodlytics.assets.inputs import of_machine, samples, together
+    from prodlytics.kpi.days import cut_at
+    from prodlytics.kpi.machine_states import derive_machine_states
+
+    rows, refused = [], []
+    for machine in plant.machines:
+        derived = derive_machine_states(
+            plant,
+            machine,
+            samples(conn, "select_state_samples", machine.id, _metrics_of(machine), window.start, window.end),
+            _gaps(conn, machine, window),
+            of_machine(conn, "select_entries", machine.id, window.start, window.end),
+            window.start,
+            window.end,
+            window.cover_until,
+            window.as_of,
+        )
+        rows.append(derived.rows)
+        refused.append(derived.quarantined)
+    states = cut_at(together(rows), day_edges(plant, window.start, window.end))
+    return Derivation(
+        states,
+        "starts_at >= %(start)s AND starts_at < %(end)s",
+        {"start": window.start, "end": window.end},
+        quarantined=together(refused),
+        checks=(_covers(plant, states, window), _known(plant, states)),
+    )
+
+
+def _metrics_of(machine: Machine) -> list[str]:
+    state = machine.state
+    if state.source == "counts":
+        return [counter.metric for counter in machine.counters]
+    return [*filter(None, (state.metric, state.duration_metric, machine.fault_metric))]
+
+
+def _gaps(conn: psycopg.Connection, machine: Machine, window: Window) -> pd.DataFrame:
+    from prodlytics.assets.inputs import of_machine
+
+    # A source that reports its own loss is never silent: a threshold of some 290,000 years.
+    silence_us = 9e18 if machine.silence_after_s is None else machine.silence_after_s * 1e6
+    return of_machine(
+        conn, "select_feed_gaps", machine.id, window.start, window.end, silence_us=silence_us, now=window.cover_until
+    )
+
+
+def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:
+    told = (states["ends_at"] - states["starts_at"]).sum().total_seconds()
+    asked = (window.cover_until - window.start).total_seconds() * len(plant.machines)
+    return Check(
+        "covers_every_second",
+        abs(told - asked) < 1e-6,
+        f"States cover {told:.0f} of {asked:.0f} machine-seconds.",
+        {"seconds_told": told, "seconds_asked": asked},
+    )
+
+
+def _known(plant: Plant, states: pd.DataFrame) -> Check:
+    from prodlytics.assets.inputs import percent, share
+
+    lengths = (states["ends_at"] - states["starts_at"]).dt.total_seconds()
+    unknown = lengths[states["state"] == "unknown"].groupby(states["machine_id"]).sum().sort_values(ascending=False)
+    coverage = share(lengths.sum() - unknown.sum(), lengths.sum())
+    passed = coverage is None or coverage >= plant.thresholds.coverage
+    worst = ", ".join(f"{machine} {hours / 3600:.1f} h" for machine, hours in unknown.head(3).items())
+    return Check(
+        "states_are_known",
+        passed,
+        f"The state is known for {percent(coverage)} of the time"
+        + ("." if passed else f"; unknown most at {worst}: look at their feeds. That time is outside OEE."),
+        {"coverage": coverage, "unknown_hours": float(unknown.sum() / 3600)},
+        warns=True,
+    )

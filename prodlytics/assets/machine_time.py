@@ -1,0 +1,85 @@
+"""machine_time: the loss ledger.
+
+Belongs here: reading plan, states and stops of the window and writing the ledger. Its rules are in `prodlytics.kpi`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from prodlytics.assets.checks import Check
+from prodlytics.assets.declare import dataset_asset
+from prodlytics.assets.derive import Derivation, rederive
+from prodlytics.assets.resources import Database
+from prodlytics.assets.window import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg
+
+    from prodlytics.plant.model import Plant
+
+
+def machine_time(plant: Plant) -> dg.AssetsDefinition:
+    """The asset for this plant."""
+
+    @dataset_asset(
+        plant,
+        "machine_time",
+        deps=["plan_calendar", "machine_states", "downtime_events", "machine_config"],
+        checks={"explains_every_second": "Is every second of every machine in exactly one bucket?"},
+    )
+    def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
+        return rederive(context, plant, database, "machine_time", lambda conn, w: _compute(conn, plant, w))
+
+    return asset
+
+
+def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
+    from prodlytics.assets.inputs import of_machine, together
+    from prodlytics.kpi.machine_time import derive_machine_time
+
+    ledger = together(
+        [
+            derive_machine_time(
+                plant,
+                machine,
+                of_machine(conn, "select_plan", machine.id, window.start, window.end),
+                of_machine(conn, "select_states", machine.id, window.start, window.end),
+                of_machine(conn, "select_stops", machine.id, window.start, window.end),
+                window.start,
+                window.end,
+            )
+            for machine in plant.machines
+        ]
+    ).assign(as_of=window.as_of)
+    ledger["as_of"] = ledger["as_of"].astype("datetime64[us, UTC]")
+    lengths = (ledger["ends_at"] - ledger["starts_at"]).dt.total_seconds()
+    return Derivation(
+        ledger,
+        "starts_at >= %(start)s AND starts_at < %(end)s",
+        {"start": window.start, "end": window.end},
+        checks=(_explains(plant, ledger, lengths, window),),
+        numbers={f"{bucket}_hours": float(s / 3600) for bucket, s in lengths.groupby(ledger["bucket"]).sum().items()},
+    )
+
+
+def _explains(plant: Plant, ledger: pd.DataFrame, lengths: pd.Series[float], window: Window) -> Check:
+    asked = (window.cover_until - window.start).total_seconds() * len(plant.machines)
+    told = float(lengths.sum())
+    ordered = ledger.sort_values(["machine_id", "starts_at"])
+    overlaps = int(
+        (
+            (ordered["machine_id"] == ordered["machine_id"].shift(-1))
+            & (ordered["ends_at"] > ordered["starts_at"].shift(-1))
+        ).sum()
+    )
+    passed = overlaps == 0 and abs(told - asked) < 1e-6
+    return Check(
+        "explains_every_second",
+        passed,
+        f"The ledger explains {told:.0f} of {asked:.0f} machine-seconds, {overlaps} overlaps.",
+        {"seconds_explained": told, "seconds_asked": asked, "overlaps": overlaps},
+    )
