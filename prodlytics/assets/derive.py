@@ -9,7 +9,6 @@ mark was lost, because it was claimed after the data it stood for had been read.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,8 @@ class Derivation:
 
 
 Compute = Callable[["psycopg.Connection", Window], Derivation]
-AfterWrite = Callable[["psycopg.Connection", Window, replace.Changes], None]
+#: Called in the same transaction with what changed and why.
+AfterWrite = Callable[["psycopg.Connection", replace.Changes, str], None]
 
 
 def rederive(
@@ -80,9 +80,7 @@ def rederive(
         conn.rollback()
         for window in whole.pieces(day_edges(plant, whole.start, whole.end)):
             with conn.transaction():
-                derivation, validation, changes = _replace_piece(conn, name, window, compute)
-                if after_write is not None:
-                    after_write(conn, window, changes)
+                derivation, validation, changes = _replace_piece(conn, name, window, compute, after_write)
             checks += [schema_check(validation), *derivation.checks]
             numbers = _merge(numbers, derivation.numbers)
             totals["rows"] += len(validation.good)
@@ -103,7 +101,7 @@ def rederive(
 
 
 def _replace_piece(
-    conn: psycopg.Connection, name: str, window: Window, compute: Compute
+    conn: psycopg.Connection, name: str, window: Window, compute: Compute, after_write: AfterWrite | None
 ) -> tuple[Derivation, Validation, replace.Changes]:
     dataset = DATASETS[name]
     locks.lock_dataset(conn, name)
@@ -117,23 +115,26 @@ def _replace_piece(
     changes = replace.replace_rows(
         conn, dataset.name, list(dataset.key), validation.good, derivation.where, derivation.parameters
     )
-    _mark_downstream(conn, name, changes, claimed)
+    cause = "; ".join(sorted({cause for _, _, cause in claimed})) or f"{name} recomputed"
+    _mark_downstream(conn, name, changes, cause)
+    if after_write is not None:
+        after_write(conn, changes, cause)
     return derivation, validation, changes
 
 
-def _mark_downstream(
-    conn: psycopg.Connection, name: str, changes: replace.Changes, claimed: list[tuple[str, dt.datetime, str]]
-) -> None:
+def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Changes, cause: str) -> None:
     dataset = DATASETS[name]
     targets = [target for target in dataset.downstream if target in DERIVED]
     if not targets or changes.changed.empty or dataset.span is None:
         return
     first, last = dataset.span
-    spans = changes.changed[["machine_id", first]].rename(columns={first: "starts_at"})
     ends = changes.changed[last]
-    spans["ends_at"] = ends.where(ends.notna(), changes.changed["as_of"]) if "as_of" in changes.changed else ends
-    causes = sorted({cause for _, _, cause in claimed})
-    dirty.mark_spans(conn, targets, spans, cause="; ".join(causes) or f"{name} recomputed")
+    spans = changes.changed[["machine_id"]].assign(
+        starts_at=changes.changed[first],
+        # What is still open reaches as far as was known.
+        ends_at=ends.where(ends.notna(), changes.changed["as_of"]) if ends.isna().any() else ends,
+    )
+    dirty.mark_spans(conn, targets, spans, cause=cause)
 
 
 def _as_quarantined(bad: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +143,7 @@ def _as_quarantined(bad: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "event_time": pd.NaT,
-            "machine_id": bad["machine_id"] if "machine_id" in bad else None,
+            "machine_id": bad.get("machine_id"),
             "reason": "schema",
             "detail": bad["reason"],
             "payload": bad.drop(columns="reason").astype(str).apply(lambda row: row.to_json(), axis=1),

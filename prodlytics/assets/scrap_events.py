@@ -1,6 +1,6 @@
 """scrap_events: rejected parts with reason and money.
 
-Belongs here: reading rejects, entries and costs of the window. Which reason goes to which reject is in `prodlytics.kpi`.
+Belongs here: reading rejects, entries and costs of the window. Which reason goes to which reject: `prodlytics.kpi`.
 """
 
 from __future__ import annotations
