@@ -41,7 +41,7 @@ def part_costs(plant: Plant) -> dg.AssetsDefinition:
 
         numbers = load(plant, database, places, "part_costs")
         with database.connect() as conn:
-            rows = read(conn, sql("select_part_costs_all"))
+            rows = read(conn, sql("select_part_costs"))
             checks = [schema_check(validate("part_costs", rows)), balance(conn, "part_costs"), _look(conn)]
         return dg.MaterializeResult(
             metadata={"dagster/row_count": len(rows), **numbers}, check_results=[check.result() for check in checks]

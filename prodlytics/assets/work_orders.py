@@ -41,7 +41,7 @@ def work_orders(plant: Plant) -> dg.AssetsDefinition:
 
         numbers = load(plant, database, places, "work_orders")
         with database.connect() as conn:
-            rows = read(conn, sql("select_work_orders_all"))
+            rows = read(conn, sql("select_work_orders"))
             checks = [schema_check(validate("work_orders", rows)), balance(conn, "work_orders"), _look(conn)]
         return dg.MaterializeResult(
             metadata={"dagster/row_count": len(rows), **numbers}, check_results=[check.result() for check in checks]

@@ -1,0 +1,46 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything they need lies in this folder (.venv, .cache,
+# .prodlytics); nothing is installed on the machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench lock clean
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Prodlytics needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned packages into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+## The main job on an embedded database; says at the end where to look.
+demo: $(STAMP)
+	@$(BIN)/prodlytics demo
+
+## Style, types, layers, then every test. Servers the tests need are unpacked into .cache.
+test: $(STAMP) check
+	@$(BIN)/python -m prodlytics_tests.servers
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m prodlytics_tests.validate_definitions
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+## Renew the lock files: versions and hashes, no addresses.
+lock: $(STAMP)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:
+	@test ! -x $(BIN)/prodlytics || $(BIN)/prodlytics down
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,145 @@
+"""Jobs: what is computed together.
+
+Belongs here: selections of assets and the two jobs that are not assets. Does not belong here: when they run
+(`schedules.py`, `sensors.py`). See https://docs.dagster.io/guides/build/jobs
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from prodlytics.assets.declare import asset_key
+from prodlytics.assets.resources import Database, Places
+from prodlytics.datasets.registry import DATASETS, DERIVED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prodlytics.plant.model import Plant
+
+#: Runs older than this go, but for the newest successful one of each partition.
+KEEP_RUNS_DAYS = 30
+
+_PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+#: Everything from raw to OEE, the running day included.
+CHAIN = (
+    "machine_config",
+    "reason_codes",
+    "plan_calendar",
+    "machine_telemetry",
+    "work_orders",
+    "part_costs",
+    *DERIVED,
+)
+
+
+def _keys(plant: Plant, names: Iterable[str]) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*(asset_key(plant, name) for name in names))
+
+
+def chain_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Raw to OEE for a production day."""
+    return dg.define_asset_job(
+        "chain",
+        selection=_keys(plant, CHAIN),
+        description="From landed files to hourly OEE, for one production day or many in one run.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def ingest_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Load what has landed."""
+    return dg.define_asset_job(
+        "ingest",
+        selection=_keys(plant, ("machine_telemetry", "work_orders", "part_costs")),
+        description="Loads landed files; what they change is derived by the next chain.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Report and archive for a closed production day."""
+    archived = [f"archive/{dataset.name}" for dataset in DATASETS.values() if dataset.archived]
+    return dg.define_asset_job(
+        "close_day",
+        selection=_keys(plant, ["daily_report", *archived])
+        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries")),
+        description="The daily report and the archive of a production day that is over.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def ingest_entries_job(plant: Plant) -> dg.JobDefinition:
+    """Load landed operator entries and say so on their (external) asset."""
+    key = asset_key(plant, "operator_entries")
+
+    @dg.op(description="Loads landed operator entries; each row is stored once, whatever the number of tries.")
+    def load_operator_entries(context: dg.OpExecutionContext, database: Database, places: Places) -> None:
+        from prodlytics.assets.landed import load
+
+        numbers = load(plant, database, places, "operator_entries")
+        context.log_event(dg.AssetMaterialization(key, metadata=numbers))
+
+    @dg.job(
+        name="ingest_entries",
+        description="What people said, from landed files.",
+        tags={"prodlytics/plant": plant.plant},
+        executor_def=dg.in_process_executor,
+    )
+    def ingest_entries() -> None:
+        load_operator_entries()
+
+    return ingest_entries
+
+
+def prune_history_job() -> dg.JobDefinition:
+    """Delete old runs and their events: Dagster itself keeps them for ever (300 MB a day at 30 assets each 5 min)."""
+
+    @dg.op(description=f"Deletes runs older than {KEEP_RUNS_DAYS} days, but for the newest success of each partition.")
+    def prune_runs(context: dg.OpExecutionContext) -> None:
+        deleted = prune_runs_before(
+            context.instance, dt.datetime.now(dt.UTC) - dt.timedelta(days=KEEP_RUNS_DAYS), context.run_id
+        )
+        context.log.info(f"{deleted} runs deleted")
+
+    @dg.job(name="prune_history", description="Keeps Dagster's database small.", executor_def=dg.in_process_executor)
+    def prune_history() -> None:
+        prune_runs()
+
+    return prune_history
+
+
+def prune_runs_before(instance: dg.DagsterInstance, cutoff: dt.datetime, but: str = "") -> int:
+    """Delete finished runs created before `cutoff`, except the newest success for each job and partition.
+
+    That newest run carries the materialization which tells the UI that the partition exists.
+
+    Returns:
+        How many were deleted.
+    """
+    finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    kept: set[tuple[str, str]] = set()
+    deleted = 0
+    cursor: str | None = None
+    while True:
+        page = instance.get_run_records(dg.RunsFilter(statuses=finished), limit=200, cursor=cursor, ascending=False)
+        if not page:
+            return deleted
+        # The cursor must be a run that still exists when the next page is asked for.
+        cursor = page[-1].dagster_run.run_id
+        doomed = []
+        for record in page:
+            run = record.dagster_run
+            what = "|".join(f"{k}={v}" for k, v in sorted(run.tags.items()) if k in _PARTITION_TAGS)
+            newest = run.status == dg.DagsterRunStatus.SUCCESS and (run.job_name, what) not in kept
+            if newest:
+                kept.add((run.job_name, what))
+            elif record.create_timestamp < cutoff and run.run_id not in (but, cursor):
+                doomed.append(run.run_id)
+        for run_id in doomed:
+            instance.delete_run(run_id)
+        deleted += len(doomed)

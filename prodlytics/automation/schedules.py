@@ -1,0 +1,114 @@
+"""Schedules: when jobs run.
+
+Belongs here: cron lines in the plant's zone and which production days a tick asks for. A missed tick is not replayed
+by Dagster (only the last one is), so each tick also asks for every day that has dirty marks: an outage heals itself.
+See https://docs.dagster.io/guides/automate/schedules
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from prodlytics.assets.resources import Database
+from prodlytics.datasets.registry import DERIVED
+from prodlytics.partitions import production_days
+
+if TYPE_CHECKING:
+    from prodlytics.plant.model import Plant
+
+#: A tick also asks for the day of two hours ago, so that a day is finished after it closes.
+LOOK_BACK = dt.timedelta(hours=2)
+#: Days healed in one tick; a larger backlog takes several.
+HEAL_AT_ONCE = 20
+
+
+def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The chain every hour at minute 2: the running day, the one just closed, and every day with dirty marks."""
+
+    @dg.schedule(
+        name="hourly_chain",
+        job=job,
+        cron_schedule="2 * * * *",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Running production day and every day that late data made dirty.",
+    )
+    def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
+        tick = context.scheduled_execution_time
+        days = production_days(plant)
+        wanted = {key_of(days, moment) for moment in (tick - LOOK_BACK, tick)}
+        dirty = dirty_days(plant, database, DERIVED) - wanted
+        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted - {None})], tick)
+
+    return hourly
+
+
+def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Report and archive of the day that ended, once its last shift is in."""
+    boundary = dt.datetime.combine(plant.first_day, plant.day_boundary)
+    at = boundary + dt.timedelta(minutes=plant.report_after_boundary_min)
+
+    @dg.schedule(
+        name="daily_close",
+        job=job,
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"{plant.report_after_boundary_min} minutes after the production day ends (report_after_boundary_min in "
+            "the plant file). A fixed 05:00 would cut the night shift."
+        ),
+    )
+    def daily(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
+        tick = context.scheduled_execution_time
+        days = production_days(plant, running=False)
+        boundary_now = tick - dt.timedelta(minutes=plant.report_after_boundary_min)
+        ended = key_of(days, boundary_now - dt.timedelta(hours=2))
+        closing = ["daily_report", *(f"archive/{name}" for name in _archived())]
+        restated = {day for day in dirty_days(plant, database, closing) if ended is not None and day < ended}
+        return requests([*sorted(restated)[-HEAL_AT_ONCE:], *([ended] if ended else [])], tick)
+
+    return daily
+
+
+def nightly_pruning(plant: Plant, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Pruning at 04:15, outside the hour in which clocks change."""
+    return dg.ScheduleDefinition(
+        name="nightly_pruning",
+        job=job,
+        cron_schedule="15 4 * * *",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Deletes old runs and events.",
+    )
+
+
+def key_of(days: dg.DailyPartitionsDefinition, moment: dt.datetime) -> str | None:
+    """The production day a moment falls into; None before the first."""
+    key = days.get_partition_key_for_timestamp(moment.timestamp())
+    return key if moment.timestamp() >= days.start_ts.timestamp() else None
+
+
+def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set[str]:
+    """Keys of production days with dirty marks of these datasets."""
+    from prodlytics.db import dirty
+    from prodlytics.plant.calendar import production_date_of
+
+    with database.connect() as conn:
+        hours = dirty.times(conn, list(datasets))
+    return {day.isoformat() for day in {production_date_of(plant, hour) for hour in hours} if day >= plant.first_day}
+
+
+def requests(keys: Iterable[str | None], tick: dt.datetime) -> list[dg.RunRequest]:
+    """One run a day: a check of a run over many days carries no partition, and would hide another day's failure."""
+    return [dg.RunRequest(run_key=f"{key}@{tick.isoformat()}", partition_key=key) for key in keys if key is not None]
+
+
+def _archived() -> list[str]:
+    from prodlytics.datasets.registry import DATASETS
+
+    return [dataset.name for dataset in DATASETS.values() if dataset.archived]

@@ -1,0 +1,58 @@
+"""Sensors: what starts a run because something arrived.
+
+Belongs here: looking whether there is work, in milliseconds. The work itself is a job.
+See https://docs.dagster.io/guides/automate/sensors
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from prodlytics.assets.resources import Database, Places
+from prodlytics.automation.schedules import key_of
+from prodlytics.partitions import production_days
+
+if TYPE_CHECKING:
+    from prodlytics.plant.model import Plant
+
+
+def landed_files(
+    plant: Plant, ingest: dg.UnresolvedAssetJobDefinition, entries: dg.JobDefinition
+) -> dg.SensorDefinition:
+    """Start loading when files have landed; the hourly chain loads them too, should a run get lost."""
+
+    @dg.sensor(
+        name="landed_files",
+        jobs=[ingest, entries],
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Files in the landing place that have not been loaded yet.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, database: Database, places: Places
+    ) -> dg.SensorResult | dg.SkipReason:
+        from prodlytics.sources.landing import pending
+
+        with database.connect() as conn:
+            files = pending(plant, places.landing(), conn)
+        if not files:
+            return dg.SkipReason("No new files.")
+        requests = []
+        said = sorted(f"{file.name}@{file.version}" for file in files if file.dataset == "operator_entries")
+        made = sorted(f"{file.name}@{file.version}" for file in files if file.dataset != "operator_entries")
+        if made:
+            day = key_of(production_days(plant), dt.datetime.now(dt.UTC))
+            requests.append(dg.RunRequest(run_key=_run_key(made), job_name="ingest", partition_key=day))
+        if said:
+            requests.append(dg.RunRequest(run_key=_run_key(said), job_name="ingest_entries"))
+        return dg.SensorResult(run_requests=requests)
+
+    return sensor
+
+
+def _run_key(files: list[str]) -> str:
+    return hashlib.sha256("\n".join(files).encode()).hexdigest()

@@ -1,0 +1,179 @@
+"""Computing production days from the command line, as Dagster runs.
+
+Belongs here: running the jobs in this process into the Dagster instance in use, so that the UI shows runs, lineage and
+checks afterwards; and what came out, for people. Does not belong here: what the jobs do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from prodlytics.db.migrate import migrate
+from prodlytics.db.url import database_url
+from prodlytics.definitions import build_defs
+from prodlytics.ops.instance import dagster_environment
+from prodlytics.partitions import production_days
+from prodlytics.plant.load import load_plant
+
+if TYPE_CHECKING:
+    from prodlytics.plant.model import Plant
+    from prodlytics.settings import Settings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One check of one run."""
+
+    asset: str
+    name: str
+    passed: bool
+    severity: str
+    says: str
+
+
+@dataclass
+class Outcome:
+    """What some runs came to.
+
+    Attributes:
+        runs: Run id of each job.
+        errors: One line for each run that failed.
+        checks: Every check that was evaluated.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    checks: list[CheckOutcome] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every run did; failed checks are findings, not failures of the command."""
+        return not self.errors
+
+    @property
+    def failed_checks(self) -> list[CheckOutcome]:
+        """The checks that found something."""
+        return [check for check in self.checks if not check.passed]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "runs": self.runs,
+            "errors": self.errors,
+            "checks": len(self.checks),
+            "failed_checks": [vars(check) for check in self.failed_checks],
+        }
+
+    def as_text(self) -> str:
+        """For people."""
+        lines = [f"{len(self.runs)} runs, {len(self.checks)} checks, {len(self.failed_checks)} of them failed."]
+        lines += [f"  {check.severity} {check.asset}: {check.says}" for check in self.failed_checks]
+        lines += [f"  FAILED {error}" for error in self.errors]
+        return "\n".join(lines)
+
+
+class Runner:
+    """Runs the jobs of one plant in this process, into one Dagster instance."""
+
+    def __init__(self, plant: Plant, instance: dg.DagsterInstance) -> None:
+        self.plant = plant
+        self.instance = instance
+        self.definitions = build_defs(plant=plant)
+        self.outcome = Outcome()
+
+    def run(self, job: str, *, first: str | None = None, last: str | None = None) -> bool:
+        """Run a job for a range of production days (one day: first only), or without a day.
+
+        Returns:
+            Whether it succeeded; an error is noted in the outcome, not raised.
+        """
+        tags = {}
+        if first is not None and last is not None and last != first:
+            tags = {RANGE_START: first, RANGE_END: last}
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=first if not tags else None,
+            tags=tags,
+            raise_on_error=False,
+        )
+        name = f"{job} {first or ''}".strip() + (f" to {last}" if tags else "")
+        self.outcome.runs[name] = result.run_id
+        self.outcome.checks += [
+            CheckOutcome(
+                "/".join(found.asset_key.path[1:]),
+                found.check_name,
+                found.passed,
+                found.severity.value,
+                found.description or "",
+            )
+            for found in result.get_asset_check_evaluations()
+        ]
+        for event in result.filter_events(lambda event: event.is_step_failure):
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            self.outcome.errors.append(f"{name}: {error.message.strip() if error else 'unknown error'}")
+        if not result.success and not self.outcome.errors:
+            self.outcome.errors.append(f"{name}: see run {result.run_id} in the UI")
+        return bool(result.success)
+
+
+@contextmanager
+def quiet_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance in use, with its chatter kept to errors: the events are in its database."""
+    import logging
+
+    os.environ.update(dagster_environment(settings))
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def run_backfill(
+    settings: Settings, first: dt.date, last: dt.date, say: Callable[[str], None] | None = None
+) -> Outcome:
+    """Load what has landed, compute [first, last], and close the days of it that are over.
+
+    Raises:
+        PlantFileError: The plant file is wrong.
+        DatabaseUnavailable: The database cannot be reached.
+        ValueError: A day lies outside the plant's partitions.
+    """
+    plant = load_plant(settings.plant)
+    migrate(database_url(settings))
+    with quiet_instance(settings) as instance:
+        runner = Runner(plant, instance)
+        compute_days(runner, first, last, say or (lambda _: None))
+        return runner.outcome
+
+
+def compute_days(runner: Runner, first: dt.date, last: dt.date, say: Callable[[str], None]) -> None:
+    """Ingest, chain and close production days; stops at the first job that fails."""
+    running, closed = production_days(runner.plant), production_days(runner.plant, running=False)
+    keys = [key for key in running.get_partition_keys() if first.isoformat() <= key <= last.isoformat()]
+    if not keys:
+        raise ValueError(
+            f"No production day between {first} and {last}: the plant's first day is {runner.plant.first_day}, "
+            "its last one is today."
+        )
+    over = set(closed.get_partition_keys())
+    done = [key for key in keys if key in over]
+    steps: list[tuple[str, str, str | None, str | None]] = [
+        ("loading operator entries", "ingest_entries", None, None),
+        (f"deriving {len(keys)} production days", "chain", keys[0], keys[-1]),
+    ]
+    if done:
+        steps.append((f"reporting and archiving {len(done)} closed days", "close_day", done[0], done[-1]))
+    for text, job, start, end in steps:
+        say(text)
+        if not runner.run(job, first=start, last=end):
+            return

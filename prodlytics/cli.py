@@ -1,0 +1,160 @@
+"""The `prodlytics` command.
+
+Belongs here: verbs, their options, exit codes. Each verb imports what it needs when it is called. Does not belong here:
+the work. Exit codes: 0 done, 1 it failed, 2 you asked wrongly; what went wrong is one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on standard output.")]
+
+FAILED, ASKED_WRONGLY = 1, 2
+
+
+@app.callback()
+def _root() -> None:
+    """What a factory lost, why, and what to do about it."""
+
+
+@app.command()
+def url() -> None:
+    """Print the database URL in use, starting the embedded server if that is the one."""
+    from prodlytics.db.url import database_url
+    from prodlytics.settings import Settings
+
+    typer.echo(database_url(Settings()))
+
+
+@app.command()
+def migrate(as_json: JsonOption = False) -> None:
+    """Bring the database to this version; harmless to repeat."""
+    from prodlytics.db.migrate import migrate as apply
+    from prodlytics.db.url import database_url
+    from prodlytics.settings import Settings
+
+    report = apply(database_url(Settings()))
+    edition = report.capability.edition
+    if as_json:
+        typer.echo(json.dumps({"applied": report.applied, "already": report.already, "timescaledb": edition}))
+        return
+    done = ", ".join(report.applied) if report.applied else "nothing to do"
+    typer.echo(f"Migrations applied: {done} ({report.already} were there). TimescaleDB: {edition}.")
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of the web page, on this machine only.")] = 3000,
+) -> None:
+    """Open the Dagster UI with its daemon, and the embedded database if that is the one in use."""
+    from prodlytics.db.url import database_url
+    from prodlytics.ops.instance import dagster_environment, project_file
+    from prodlytics.plant.load import load_plant
+    from prodlytics.settings import Settings
+
+    settings = Settings()
+    load_plant(settings.plant)
+    database_url(settings)
+    os.environ.update(dagster_environment(settings))
+    os.environ["PRODLYTICS_PLANT"] = str(settings.plant.resolve())
+    typer.echo(f"Dagster UI: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
+    os.chdir(project_file("workspace.yaml").parent)
+    os.execv(sys.executable, [*command, "-w", str(project_file("workspace.yaml"))])  # noqa: S606 no shell wanted
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded database."""
+    from prodlytics.db.embedded import stop
+    from prodlytics.settings import Settings
+
+    stop(Settings().home)
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(min=2, max=120, help="Production days to simulate.")] = 45,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate the demo plant, compute everything as Dagster runs, and say what came out."""
+    from prodlytics.demo import run_demo
+    from prodlytics.settings import Settings
+
+    summary = run_demo(Settings(), days)
+    if as_json:
+        typer.echo(json.dumps(summary, default=str))
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Argument(help="First production day, YYYY-MM-DD.")],
+    last: Annotated[str | None, typer.Argument(help="Last production day; without it the first.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Load what has landed and compute production days, closed ones with report and archive, as Dagster runs."""
+    from prodlytics.backfill import run_backfill
+    from prodlytics.settings import Settings
+
+    days = [_day(first), _day(last or first)]
+    if days[1] < days[0]:
+        _stop(ASKED_WRONGLY, f"The last day {days[1]} is before the first day {days[0]}.")
+    outcome = run_backfill(Settings(), days[0], days[1])
+    if as_json:
+        typer.echo(json.dumps(outcome.as_dict()))
+    else:
+        typer.echo(outcome.as_text())
+    if not outcome.succeeded:
+        raise typer.Exit(FAILED)
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        _stop(ASKED_WRONGLY, f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.")
+
+
+def _stop(code: int, sentence: str) -> NoReturn:
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command; errors meant for people come out as their one sentence."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 the boundary to people: known errors become one sentence, others go on
+        code = _exit_code(error)
+        if code is None:
+            raise
+        _stop(code, str(error))
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of an error that is meant for people; None for a defect, which keeps its traceback."""
+    from pydantic import ValidationError
+
+    from prodlytics.db.connect import DatabaseUnavailable
+    from prodlytics.db.migrate import MigrationError
+    from prodlytics.ops.instance import NotConfiguredError
+    from prodlytics.plant.load import PlantFileError
+
+    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError):
+        return ASKED_WRONGLY
+    if isinstance(error, DatabaseUnavailable | MigrationError):
+        return FAILED
+    return None
+
+
+if __name__ == "__main__":
+    main()
