@@ -13,16 +13,13 @@ import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
 from prodlytics.plant.model import History, Machine, Plant
 
-COLUMNS = (
-    "time_start time_end machine_id stop_id stop_started_at stop_ended_at as_of state bucket fault_code reason_code "
-    "reason_category reason_detail reason_source shift production_date operator_id work_order notes"
-).split()
+COLUMNS = list(DATASETS["downtime_events"].columns)
 #: States in which nothing is stopped, or nobody knows.
 NOT_STOPPED = ("running", "unknown")
 #: Loss of a stop that nobody explained.
@@ -84,9 +81,7 @@ def derive_downtime_events(
     plan_start, plan_end = spans.to_us(plan["starts_at"]), spans.to_us(plan["ends_at"])
     plan_kind = spans.texts(plan["plan"])
     low, high = (int(stops.start[0]), int(stops.end[-1])) if len(stops.start) else (0, 0)
-    start, end = spans.cut(
-        low, high, [stops.start, stops.end, plan_start, plan_end, reasons.start, reasons.end]
-    )
+    start, end = spans.cut(low, high, [stops.start, stops.end, plan_start, plan_end, reasons.start, reasons.end])
     row = spans.covering(stops.start, stops.end, start)
     day = spans.covering(plan_start, plan_end, start)
     said = spans.paint(start, end, reasons.start, reasons.end)
@@ -104,14 +99,16 @@ def derive_downtime_events(
         [stop, spans.codes(stops.state)[row], spans.codes(stops.fault)[row], is_planned.astype(np.int64), said],
     )
     end = end[spans.last_of_runs(new)]
-    start, row, day, said, stop, is_planned = (part[new] for part in (start, row, day, said, stop, is_planned))
+    start, row, day, said, stop = (part[new] for part in (start, row, day, said, stop))
+    is_planned = is_planned[new]
 
     dates = spans.texts(plan["production_date"])[day]
     is_micro = planned_us[stop] < _micro_stop_us(machine.micro_stop_s, dates, stop)
+    lasts = stops.stop_open[stop] & (end == stops.stop_end[stop])
     frame = pd.DataFrame(
         {
             "time_start": spans.from_us(start),
-            "time_end": spans.from_us(np.where(stops.stop_open[stop] & (end == stops.stop_end[stop]), spans.MISSING, end)),
+            "time_end": spans.from_us(np.where(lasts, spans.MISSING, end)),
             "machine_id": np.full(len(start), machine.id, dtype=object),
             "stop_id": _stop_ids(machine.id, stops.stop_start)[stop],
             "stop_started_at": spans.from_us(stops.stop_start[stop]),
@@ -159,16 +156,14 @@ def _reasons(entries: pd.DataFrame, stops: _Stops) -> _Reasons:
     start, end = spans.to_us(rows["starts_at"]), spans.to_us(rows["ends_at"])
     # Without an end it is about the stop in which it begins, to that stop's end, and about nothing if there is none.
     inside = spans.covering(stops.start, stops.end, start)
-    if len(stops.stop):
-        end_of_stop = np.where(inside >= 0, stops.stop_end[stops.stop[inside]], start)
-    else:
-        end_of_stop = start
-    end = np.where(end == spans.MISSING, end_of_stop, end)
+    of_stop = spans.pick(stops.stop.astype(object), inside)
+    end_of_stop = np.array([at if n is None else stops.stop_end[n] for at, n in zip(start, of_stop, strict=True)])
+    end = np.where(end == spans.MISSING, end_of_stop, end).astype(np.int64)
     real = end > start
     return _Reasons(rows[real], start[real], end[real])
 
 
-def _micro_stop_us(threshold_s: History[float], dates: spans.ObjectArray, stop: spans.IntArray) -> npt.NDArray[np.float64]:
+def _micro_stop_us(threshold_s: History[float], dates: spans.ObjectArray, stop: spans.IntArray) -> spans.FloatArray:
     """The threshold in force on the day each stop's first part is in; the same for all its parts."""
     if not len(stop):
         return np.empty(0)
@@ -210,17 +205,19 @@ def _why(
     """Reason columns: a person's word first, then what the fault code stands for, then the calendar."""
     by_person = spans.pick(spans.texts(rows["reason_code"]), said)
     by_fault = np.array([None if code is None else plant.fault_reasons.get(code) for code in fault], dtype=object)
-    nobody = np.equal(by_person, None)
+    nobody = spans.missing(by_person)
     code = np.where(nobody, by_fault, by_person)
-    from_calendar = np.equal(code, None) & ~is_planned
+    from_calendar = spans.missing(code) & ~is_planned
     names = {code: _names(plant, code) for code in set(code) - {None}}
-    source = np.where(nobody, np.where(np.equal(by_fault, None), None, "fault_code"), "operator")
+    source = np.full(len(said), None, dtype=object)
+    source[~spans.missing(by_fault)] = "fault_code"
+    source[~nobody] = "operator"
     note = spans.pick(spans.texts(rows["note"]), said)
     detail = np.array([names[c][1] if c is not None else None for c in code], dtype=object)
     return {
         "reason_code": code,
         "reason_category": np.array([names[c][0] if c is not None else None for c in code], dtype=object),
-        "reason_detail": np.where(from_calendar, calendar, np.where(np.equal(detail, None), note, detail)),
+        "reason_detail": np.where(from_calendar, calendar, np.where(spans.missing(detail), note, detail)),
         "reason_source": np.where(from_calendar, "calendar", source),
         "operator_id": spans.pick(spans.texts(rows["entered_by"]), said),
         "notes": note,
@@ -242,6 +239,6 @@ def _buckets(
     loss = {category.code: category.loss for category in plant.reasons}
     by_reason = np.array([loss.get(category) for category in frame["reason_category"]], dtype=object)
     by_state = np.array([LOSS_OF_STATE.get(state, "other_stop") for state in frame["state"]], dtype=object)
-    a_person_said = (frame["reason_source"] == "operator").to_numpy(dtype=bool) & ~np.equal(by_reason, None)
-    of_length = np.where(is_micro, "micro_stop", np.where(np.equal(by_reason, None), by_state, by_reason))
+    a_person_said = (frame["reason_source"] == "operator").to_numpy(dtype=bool) & ~spans.missing(by_reason)
+    of_length = np.where(is_micro, "micro_stop", np.where(spans.missing(by_reason), by_state, by_reason))
     return np.where(is_planned, np.where(a_person_said, by_reason, of_length), "planned_stop").astype(object)

@@ -13,14 +13,13 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
+from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
 from prodlytics.kpi.downtime_events import LOSS_OF_STATE
 from prodlytics.plant.calendar import day_hours
 from prodlytics.plant.model import Machine, Plant
 
-COLUMNS = (
-    "machine_id starts_at ends_at bucket plan state reason_code stop_id shift production_date time_bucket as_of"
-).split()
+COLUMNS = list(DATASETS["machine_time"].columns)
 BUCKETS = (
     "running",
     "failure",
@@ -34,7 +33,7 @@ BUCKETS = (
 )
 
 
-class CalendarHole(ValueError):
+class CalendarHoleError(ValueError):
     """The plan does not say what part of the window was for; `plan_calendar` has to be made first."""
 
 
@@ -66,7 +65,7 @@ def derive_machine_time(
         how its inputs were cut.
 
     Raises:
-        CalendarHole: The plan does not cover the window.
+        CalendarHoleError: The plan does not cover the window.
     """
     states, plan, stops = (
         frame.sort_values(column, kind="stable")
@@ -80,15 +79,15 @@ def derive_machine_time(
     stop_end = np.where(stop_end == spans.MISSING, high, stop_end)
     hours = np.array([spans.instant_us(hour) for hour, _ in day_hours(plant, start, end)], dtype=np.int64)
 
-    starts, ends = spans.cut(
-        low, high, [state_start, state_end, plan_start, plan_end, stop_start, stop_end, hours]
-    )
+    starts, ends = spans.cut(low, high, [state_start, state_end, plan_start, plan_end, stop_start, stop_end, hours])
     in_state = spans.covering(state_start, state_end, starts)
     in_plan = spans.covering(plan_start, plan_end, starts)
     in_stop = spans.covering(stop_start, stop_end, starts)
     if (in_plan < 0).any():
         hole = spans.from_us(starts[in_plan < 0][:1]).iloc[0]
-        raise CalendarHole(f"{machine.id}: plan_calendar says nothing about {hole.isoformat()}; materialize it first")
+        raise CalendarHoleError(
+            f"{machine.id}: plan_calendar says nothing about {hole.isoformat()}; materialize it first"
+        )
 
     state = spans.pick(spans.texts(states["state"]), in_state)
     state[in_state < 0] = "unknown"
@@ -137,7 +136,7 @@ def _bucket(
             planned_for == "break",
             planned_for == "planned_stop",
             state == "unknown",
-            np.not_equal(stop_bucket, None),
+            ~spans.missing(stop_bucket),
         ],
         [
             np.full(len(state), name, dtype=object)

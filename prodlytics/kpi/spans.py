@@ -17,6 +17,7 @@ import pandas as pd
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 ObjectArray = npt.NDArray[np.object_]
 
 #: A missing instant in an int64 array; the number pandas uses for NaT.
@@ -35,8 +36,8 @@ def to_us(times: pd.Series[Any]) -> IntArray:
     """
     if isinstance(times.dtype, np.dtype) and times.dtype.kind == "M":
         raise ValueError(f"{times.name}: times must carry a zone")
-    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True))
-    return np.asarray(index.as_unit("us").asi8, dtype=np.int64)
+    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    return index.tz_localize(None).to_numpy(dtype="M8[us]").view(np.int64)
 
 
 def instant_us(instant: dt.datetime) -> int:
@@ -51,8 +52,14 @@ def from_us(values: IntArray) -> pd.Series[Any]:
 
 def texts(column: pd.Series[Any]) -> ObjectArray:
     """A column as Python objects with None for what is missing."""
-    values = column.to_numpy(dtype=object)
-    return np.where(column.isna().to_numpy(dtype=bool), None, values)
+    values: ObjectArray = column.to_numpy(dtype=object, copy=True)
+    values[missing(values)] = None
+    return values
+
+
+def missing(values: ObjectArray) -> BoolArray:
+    """Where nothing is."""
+    return np.asarray(pd.isna(values), dtype=bool)
 
 
 def codes(values: ObjectArray) -> IntArray:
