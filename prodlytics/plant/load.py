@@ -97,8 +97,8 @@ def load_plant(path: Path | str) -> Plant:
     try:
         return Plant.model_validate(written.content)
     except ValidationError as error:
-        complaints = dict.fromkeys(_complaints(error, written))
-        raise PlantFileError("\n".join(f"{path} {complaint}" for complaint in complaints)) from None
+        complaints = sorted(set(_complaints(error, written)))
+        raise PlantFileError("\n".join(f"{path} line {line}: {what}" for line, what in complaints)) from None
 
 
 def _read(path: Path) -> _Written:
@@ -117,10 +117,7 @@ def _read(path: Path) -> _Written:
     except YAMLError as error:
         raise PlantFileError(_syntax(path, error)) from None
     written = _Written()
-    try:
-        written.content = _plain(raw, (), written.lines)
-    except RecursionError:
-        raise PlantFileError(f"{path}: an anchor contains itself; write the values out") from None
+    written.content = _plain(raw, (), written.lines)
     return written
 
 
@@ -144,8 +141,8 @@ def _syntax(path: Path, error: YAMLError) -> str:
 def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
     if isinstance(node, CommentedMap):
         for key in node:
-            lines[(*place, key)] = _key_line(node, key, lines.get(place, 1))
-        return {key: _plain(value, (*place, key), lines) for key, value in node.items()}
+            lines[(*place, str(key))] = _key_line(node, key, lines.get(place, 1))
+        return {key: _plain(value, (*place, str(key)), lines) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for i in range(len(node)):
             lines[(*place, i)] = node.lc.item(i)[0] + 1
@@ -164,7 +161,7 @@ def _key_line(node: CommentedMap, key: Any, otherwise: int) -> int:
         return otherwise
 
 
-def _complaints(error: ValidationError, written: _Written) -> Iterator[str]:
+def _complaints(error: ValidationError, written: _Written) -> Iterator[tuple[int, str]]:
     for detail in error.errors():
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, ContradictionError):
@@ -180,9 +177,9 @@ def _complaints(error: ValidationError, written: _Written) -> Iterator[str]:
             yield _sentence(written, place, _wrong_value(detail["type"], detail["msg"], detail["input"], cause))
 
 
-def _sentence(written: _Written, place: Place, message: str) -> str:
+def _sentence(written: _Written, place: Place, message: str) -> tuple[int, str]:
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    return f"line {written.line(place)}: {name}: {message}" if name else f"line {written.line(place)}: {message}"
+    return written.line(place), f"{name}: {message}" if name else message
 
 
 def _as_written(loc: Sequence[int | str], content: Any) -> Place:
@@ -193,7 +190,7 @@ def _as_written(loc: Sequence[int | str], content: Any) -> Place:
         if isinstance(here, dict):
             key = next((key for key in here if str(key) == str(part)), None)
             if key is not None:
-                place.append(key)
+                place.append(str(key))
                 here = here[key]
         elif isinstance(here, list) and isinstance(part, int) and part < len(here):
             place.append(part)

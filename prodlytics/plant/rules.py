@@ -100,10 +100,10 @@ def _machine(machine: Machine) -> Iterator[Problem]:
     yield from _used_twice("counter", counters)
     state = machine.state
     if state.source == "telemetry" and not state.map:
-        yield Problem(
-            ("state", "map"),
-            "says nothing about the controller's values; write e.g. map: {0: off, 1: running, 2: idle, 3: fault}",
-        )
+        example = '`map: {0: "off", 1: running, 2: idle, 3: fault}`'
+        yield Problem(("state",), f"the map says nothing about the controller's values; write e.g. {example}")
+    if state.source != "telemetry" and state.map:
+        yield Problem(("state",), f"the map is for telemetry, not for `source: {state.source}`; leave it out")
     if state.source == "counts" and not machine.counters:
         yield Problem(("counters",), "`state.source: counts` needs a counter; write at least one")
     limits = machine.vibration_limits
@@ -139,7 +139,7 @@ def _thresholds(plant: Plant) -> Iterator[Problem]:
 
 
 def _shift_plans(plant: Plant) -> Iterator[Problem]:
-    if not any(plan.machines is None for plan in plant.shift_plans) and not plant.shift_plans:
+    if not plant.shift_plans:
         yield Problem(("shift_plans",), "there is no timetable; write at least one plan with its shifts")
     starts: set[tuple[str | None, dt.date]] = set()
     for i, plan in enumerate(plant.shift_plans):
@@ -234,7 +234,7 @@ def _landing(plant: Plant) -> Iterator[Problem]:
 
 def _landing_format(form: LandingFormat) -> Iterator[Problem]:
     if form.layout == "wide" and not form.metrics:
-        yield Problem(("metrics",), "a wide table lists its metrics; write our metric name: their column")
+        yield Problem((), "a wide table lists its metrics; write `metrics: {ours: theirs}`")
     if form.layout == "kepserverex" and form.dataset != "machine_telemetry":
         yield Problem(("layout",), f"KEPServerEX writes no {form.dataset}; write `layout: long`")
     if not form.header and any(isinstance(column, str) for column in form.columns.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -293,7 +294,7 @@ def test_the_production_day_in_which_the_clocks_change(day: str, hours: int) -> 
     assert len(each) == hours
     assert each[0][0] == start
     assert each[-1][1] == end
-    assert all(after[0] == before[1] for before, after in zip(each, each[1:], strict=False))
+    assert all(after[0] == before[1] for before, after in pairwise(each))
 
 
 @pytest.mark.parametrize("zone", ["America/Chicago", "Asia/Kolkata", "Europe/Berlin", "Australia/Lord_Howe"])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodlytics.plant.calendar import plan_rows
-from prodlytics.plant.model import Plant, Shift
+from prodlytics.plant.model import PlanException, Plant, Shift
 from prodlytics_tests.plant.small_plant import small_plant
 
 DAY_MIN = 1440
@@ -19,6 +19,9 @@ NAMES = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 ZONES = ["America/Chicago", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]
 #: Ordinary days, and those around a change of the clocks in one of the zones.
 DATES = ["2026-06-10", "2026-03-07", "2026-03-28", "2026-10-24", "2026-10-31", "2026-10-03", "2026-04-04"]
+
+#: Any minute of the day, but often one of the hours in which clocks change.
+MINUTES = st.one_of(st.integers(0, DAY_MIN - 1), st.integers(60, 180))
 
 Label = tuple[str, str | None, dt.date, str]
 
@@ -30,7 +33,7 @@ def clock(minute: int) -> str:
 @st.composite
 def shifts(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Shifts that do not overlap on the 24-hour circle, each with breaks that do not overlap inside it."""
-    cuts = sorted(draw(st.lists(st.integers(0, DAY_MIN - 1), min_size=2, max_size=6, unique=True)))
+    cuts = sorted(draw(st.lists(MINUTES, min_size=2, max_size=6, unique=True)))
     found = []
     for n, (begin, end) in enumerate(zip(cuts, [*cuts[1:], cuts[0] + DAY_MIN], strict=True)):
         if not draw(st.booleans()):
@@ -74,7 +77,7 @@ def situations(draw: st.DrawFn) -> tuple[Plant, dt.date]:
     holidays = draw(st.lists(st.integers(-1, 3), max_size=2, unique=True))
     plant = small_plant(
         timezone=draw(st.sampled_from(ZONES)),
-        day_boundary=clock(draw(st.integers(0, DAY_MIN - 1))),
+        day_boundary=clock(draw(MINUTES)),
         shift_plans=[{"shifts": draw(shifts())}],
         holidays=[{"date": day + dt.timedelta(days=n), "name": f"H{n}"} for n in holidays],
         exceptions=draw(exceptions(day)),
@@ -111,18 +114,21 @@ def watched(plant: Plant, first: dt.datetime, minutes: int) -> list[Label]:
             if NAMES[date.weekday()] in shift.weekdays:
                 _look_at_shift(labels, wall, date, shift, holidays.get(date))
     for exception in plant.exceptions:
-        if exception.machines is not None and "M1" not in exception.machines:
-            continue
-        source = f"{exception.kind.replace('_', ' ')}: {exception.reason}"
-        for n in range(wall.reaches(exception.start), wall.reaches(exception.end)):
-            said, shift_name, date, _ = labels[n]
-            if exception.kind == "closure":
-                labels[n] = ("not_scheduled", None, by_boundary[n], source)
-            elif exception.kind == "planned_stop" and said == "planned":
-                labels[n] = ("planned_stop", shift_name, date, source)
-            elif exception.kind == "overtime" and said == "not_scheduled":
-                labels[n] = ("planned", None, exception.start.date(), source)
+        if exception.machines is None or "M1" in exception.machines:
+            _look_at_exception(labels, wall, by_boundary, exception)
     return labels
+
+
+def _look_at_exception(labels: list[Label], wall: Wall, by_boundary: list[dt.date], exception: PlanException) -> None:
+    source = f"{exception.kind.replace('_', ' ')}: {exception.reason}"
+    for n in range(wall.reaches(exception.start), wall.reaches(exception.end)):
+        said, shift_name, date, _ = labels[n]
+        if exception.kind == "closure":
+            labels[n] = ("not_scheduled", None, by_boundary[n], source)
+        elif exception.kind == "planned_stop" and said == "planned":
+            labels[n] = ("planned_stop", shift_name, date, source)
+        elif exception.kind == "overtime" and said == "not_scheduled":
+            labels[n] = ("planned", None, exception.start.date(), source)
 
 
 def _look_at_shift(labels: list[Label], wall: Wall, date: dt.date, shift: Shift, holiday: str | None) -> None:
@@ -169,9 +175,7 @@ def test_every_minute_is_what_a_watcher_of_the_clock_would_say(situation: tuple[
 
 @settings(deadline=None, max_examples=60)
 @given(situations(), st.integers(0, 3 * DAY_MIN * 60_000_000), st.integers(1, DAY_MIN * 60_000_000))
-def test_a_part_of_a_window_is_cut_out_of_the_whole(
-    situation: tuple[Plant, dt.date], offset: int, length: int
-) -> None:
+def test_a_part_of_a_window_is_cut_out_of_the_whole(situation: tuple[Plant, dt.date], offset: int, length: int) -> None:
     plant, day = situation
     start = dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)
     whole = plan_rows(plant, plant.machine("M1"), start, start + dt.timedelta(days=5))
