@@ -85,6 +85,8 @@ def day_hours(plant: Plant, start: dt.datetime, end: dt.datetime) -> list[tuple[
 def plan_rows(plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime) -> pd.DataFrame:
     """What was planned for a machine in [start, end): rows of `plan_calendar`, in order, without gap or overlap.
 
+    No row reaches over a production day's boundary, so a window of whole days has the rows of its days.
+
     Args:
         plant: Timetable, holidays, exceptions and zone.
         machine: The machine; plans and exceptions that name others are left out.
@@ -213,7 +215,8 @@ def _pieces(plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime
     for exception in plant.exceptions:
         if exception.machines is None or machine.id in exception.machines:
             _apply(pieces, plant, exception, days)
-    return _joined(pieces)
+    # Cut at day boundaries, so that a day has the same rows whether it is computed alone or in a year.
+    return [piece._replace(begin=a, end=b) for piece in _joined(pieces) for a, b in days.cut(piece.begin, piece.end)]
 
 
 def _scheduled(plant: Plant, timetable: _Timetable, days: _Days, holidays: dict[dt.date, Holiday]) -> list[_Piece]:

@@ -182,6 +182,7 @@ def test_a_night_of_overtime_belongs_to_the_evening_on_which_it_starts() -> None
     rows = plan(plant, "2026-06-12T23:00", "2026-06-13T08:00")
     assert list(zip(rows["plan"], rows["production_date"], strict=True)) == [
         ("planned", date("2026-06-12")),
+        ("planned", date("2026-06-12")),  # past the boundary, still the same night
         ("not_scheduled", date("2026-06-13")),
     ]
 
@@ -241,10 +242,11 @@ def test_a_new_timetable_leaves_the_past_alone_and_takes_over_from_the_last_nigh
     assert brief(rows) == [
         ("06-09 14:30", "06-09 23:00", "planned", "Shift 2"),
         ("06-09 23:00", "06-10 05:00", "planned", "Shift 3"),
-        ("06-10 05:00", "06-10 13:00", "planned", "Early"),
+        ("06-10 05:00", "06-10 06:00", "planned", "Early"),
+        ("06-10 06:00", "06-10 13:00", "planned", "Early"),
         ("06-10 13:00", "06-10 14:00", "not_scheduled", None),
     ]
-    assert list(rows["source"]) == ["timetable since 1970-01-01"] * 2 + ["timetable since 2026-06-10"] * 2
+    assert list(rows["source"]) == ["timetable since 1970-01-01"] * 2 + ["timetable since 2026-06-10"] * 3
 
 
 def test_a_machines_own_timetable_outranks_the_general_one() -> None:
@@ -267,6 +269,15 @@ def test_before_the_first_timetable_nothing_is_scheduled() -> None:
     rows = plan(plant, "2026-06-09T06:00", "2026-06-10T07:00")
     assert list(rows["plan"]) == ["not_scheduled", "planned"]
     assert list(rows["source"]) == ["no timetable yet", "timetable since 2026-06-10"]
+
+
+@pytest.mark.parametrize("boundary", ["06:00", "00:00", "01:30"])
+def test_a_week_in_one_go_has_the_rows_of_its_days(boundary: str) -> None:
+    night = {**THREE_SHIFTS[2], "breaks": [{"name": "Meal", "start": "01:15", "end": "01:45"}]}
+    plant = small_plant(day_boundary=boundary, shift_plans=[{"shifts": [*THREE_SHIFTS[:2], night]}])
+    days = [production_day(plant, date("2026-10-29") + dt.timedelta(days=n)) for n in range(7)]
+    one_by_one = pd.concat([plan_rows(plant, plant.machine("M1"), *day) for day in days], ignore_index=True)
+    pd.testing.assert_frame_equal(plan_rows(plant, plant.machine("M1"), days[0][0], days[-1][1]), one_by_one)
 
 
 def test_rows_have_the_columns_and_types_of_the_table() -> None:
