@@ -93,6 +93,9 @@ def _machines(plant: Plant) -> Iterator[Problem]:
     for i, machine in enumerate(plant.machines):
         for problem in _machine(machine):
             yield Problem(("machines", i, *problem.path), problem.message)
+        if machine.micro_stop_s.on(plant.first_day) is None:
+            message = f"has no value on the first day; write a step with `since: {plant.first_day}` or earlier"
+            yield Problem(("machines", i, "micro_stop_s"), message)
 
 
 def _machine(machine: Machine) -> Iterator[Problem]:

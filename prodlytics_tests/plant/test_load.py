@@ -205,6 +205,12 @@ WRONG = [
     Wrong(
         "{oee_warning: 0.6", "{oee_warning: 0.3, oee_critical: 0.4", "thresholds.oee_critical: write a value not above"
     ),
+    Wrong(
+        "    name: Two\n",
+        "    name: Two\n    micro_stop_s: [{since: 2026-01-02, value: 60}]\n",
+        "machines[1].micro_stop_s: has no value on the first day; write a step with `since: 2026-01-01` or earlier",
+        lower=1,
+    ),
     # The timetable.
     Wrong(
         'Night, start: "22:00"', 'Night, start: "13:00"', "shifts[1].start: shift 'Night' starts on mon before 'Early'"
