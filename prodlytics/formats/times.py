@@ -63,7 +63,7 @@ def epoch_times(values: Floats, scale_us: float) -> Times:
         usable = np.abs(scaled) < _LARGEST_US  # False for NaN as well
     us = np.full(len(values), NO_TIME, dtype=np.int64)
     us[usable] = scaled[usable].astype(np.int64)
-    problems = {int(i): ("bad_time", f"{values[i]!r} is not a time") for i in np.flatnonzero(~usable)}
+    problems = {int(i): ("bad_time", f"{float(values[i])} is not a time") for i in np.flatnonzero(~usable)}
     return Times(us, problems)
 
 

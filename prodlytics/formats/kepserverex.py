@@ -1,0 +1,299 @@
+"""KEPServerEX IoT Gateway: JSON messages of `id`, `v`, `q`, `t`, one per line or one alone.
+
+Belongs here: the shapes the gateway and its templates write (a message with `values`, an array, a bare record; numbers
+as text, quality as flag or OPC number, renamed fields), and lines that are no JSON. Does not belong here: which
+samples are kept (`judge.py`). A broken record costs that record, a broken line that line, never the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from prodlytics.formats.judge import RawSamples, Rules, judge
+from prodlytics.formats.sample import GOOD_QUALITY, Floats, Parsed, payload_of, shown
+from prodlytics.formats.times import Times, epoch_times, read_times
+from prodlytics.formats.values import not_finite, number_of, quality_of
+
+SOURCE = "kepserverex"
+#: Samples that are turned into a frame together.
+BATCH = 200_000
+#: C code of a controller prints these where JSON wants a number; Python reads NaN, and the sample is refused alone.
+_BARE_NAN = re.compile(r"(:\s*)[-+]?(?:nan|inf(?:inity)?|1\.#\w+)(?=\s*[,}\]])", re.IGNORECASE)
+_MISSING = object()
+_NUMERIC = frozenset((int, float, bool))
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The names a template gives the fields; the gateway's own by default."""
+
+    id: str = "id"
+    value: str = "v"
+    quality: str = "q"
+    time: str = "t"
+    values: str = "values"
+    published_at: str = "timestamp"
+
+    @classmethod
+    def named(cls, columns: dict[str, str | int]) -> Fields:
+        """From the `columns` of a landing format: field of ours to name of theirs."""
+        return replace(cls(), **{ours: str(theirs) for ours, theirs in columns.items()})
+
+
+_DEFAULT = Fields()
+
+
+@dataclass
+class _Record:
+    """One sample as sent, or what is wrong with a line that has none."""
+
+    content: Any
+    published: Any = None
+    problem: tuple[str, str] | None = None
+
+
+@dataclass
+class _Batch:
+    """Samples read so far, column by column."""
+
+    first_position: int
+    ids: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    qualities: list[Any] = field(default_factory=list)
+    times: list[Any] = field(default_factory=list)
+    published: list[Any] = field(default_factory=list)
+    contents: list[Any] = field(default_factory=list)
+    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+def parse(data: bytes | str, rules: Rules, origin: str, fields: Fields = _DEFAULT) -> Parsed:
+    """One message, or a text of several lines with a message each.
+
+    Returns:
+        Samples to store and rows to explain; never raises, whatever the bytes are.
+    """
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    read = _json(raw)
+    if isinstance(read, _Record) and b"\n" in raw.strip():
+        parts = list(parse_lines(raw.splitlines(keepends=True), rules, origin, fields))
+        return _joined(parts) if parts else _frame(_Batch(1), rules, origin)
+    batch = _Batch(1)
+    for record in _records(read, fields):
+        _add(batch, record, fields)
+    return _frame(batch, rules, origin)
+
+
+def parse_lines(
+    lines: Iterable[bytes], rules: Rules, origin: str, fields: Fields = _DEFAULT, batch_size: int = BATCH
+) -> Iterator[Parsed]:
+    """A file of messages, one a line, in batches of about `batch_size` samples; blank lines say nothing."""
+    batch = _Batch(1)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        for record in _records(_json(line), fields):
+            if record.problem is not None:
+                record.problem = (record.problem[0], f"line {number}: {record.problem[1]}")
+            _add(batch, record, fields)
+        if len(batch.ids) >= batch_size:
+            yield _frame(batch, rules, origin)
+            batch = _Batch(batch.first_position + len(batch.ids))
+    if batch.ids:
+        yield _frame(batch, rules, origin)
+
+
+def _joined(parts: list[Parsed]) -> Parsed:
+    return Parsed(
+        pd.concat([part.good for part in parts], ignore_index=True),
+        pd.concat([part.bad for part in parts], ignore_index=True),
+        sum(part.seen for part in parts),
+    )
+
+
+def _json(raw: bytes) -> Any:
+    """The document, or a `_Record` that says why there is none."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        said = raw.decode("utf-8", "backslashreplace").strip()
+        return _Record(shown(said, 2000), problem=("bad_utf8", f"byte {error.start} is not UTF-8"))
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError) as first:
+        try:
+            return _decode(_BARE_NAN.sub(r"\1NaN", text))
+        except (ValueError, RecursionError):
+            why = "cut off or not JSON" if isinstance(first, json.JSONDecodeError) else "nested or long beyond reason"
+            return _Record(shown(text.strip(), 2000), problem=("bad_json", f"{why}: {shown(str(first))}"))
+
+
+def _decode(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python refuses integers of more than 4,300 digits
+        return json.loads(text, parse_int=float)
+
+
+def _records(document: Any, fields: Fields) -> Iterator[_Record]:
+    if isinstance(document, _Record):
+        yield document
+    elif isinstance(document, list):
+        for element in document:
+            yield from _of_object(element, fields)
+        if not document:
+            yield _Record(document, problem=("unknown_shape", "the array is empty"))
+    else:
+        yield from _of_object(document, fields)
+
+
+def _of_object(element: Any, fields: Fields) -> Iterator[_Record]:
+    if not isinstance(element, dict):
+        yield _Record(element, problem=("unknown_shape", "expected an object, an array of objects or a record"))
+    elif isinstance(element.get(fields.values), list):
+        published = element.get(fields.published_at)
+        for content in element[fields.values]:
+            yield _Record(content, published)
+        if not element[fields.values]:
+            yield _Record(element, problem=("unknown_shape", f"{fields.values!r} is empty"))
+    elif fields.id in element:
+        yield _Record(element)
+    else:
+        detail = f"neither {fields.values!r} (a message) nor {fields.id!r} (a record) is there"
+        yield _Record(element, problem=("unknown_shape", detail))
+
+
+def _add(batch: _Batch, record: _Record, fields: Fields) -> None:
+    content = record.content
+    problem = record.problem
+    if problem is None:
+        if not isinstance(content, dict):
+            problem = ("unknown_shape", "the sample is not an object")
+        elif not isinstance(content.get(fields.id), str):
+            problem = ("missing_name", f"{fields.id!r} is not the name of a tag")
+    if problem is not None:
+        batch.problems[len(batch.ids)] = problem
+        fields_of: dict[str, Any] = {}
+    else:
+        fields_of = content
+    batch.ids.append(fields_of.get(fields.id, ""))
+    batch.values.append(fields_of.get(fields.value))
+    batch.qualities.append(fields_of.get(fields.quality, _MISSING))
+    batch.times.append(fields_of.get(fields.time))
+    batch.published.append(record.published)
+    batch.contents.append(content)
+
+
+def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
+    count = len(batch.ids)
+    codes, distinct = pd.factorize(np.array(batch.ids, dtype=object))
+    sent = pd.Categorical.from_codes(codes, categories=pd.Index(distinct, dtype=object))
+    machine, metric = rules.names.tags(sent)
+    problems = batch.problems
+    quality = _qualities(batch.qualities, problems)
+    number, text = _values(batch.values, problems)
+    times = _instants(batch.times)
+    for row, problem in times.problems.items():
+        problems.setdefault(row, problem)
+    contents = batch.contents
+    raw = RawSamples(
+        position=np.arange(batch.first_position, batch.first_position + count, dtype=np.int64),
+        sent=sent,
+        machine=machine,
+        metric=metric,
+        us=times.us,
+        published_us=_instants(batch.published).us,
+        number=number,
+        text=text,
+        quality=quality,
+        payload=lambda row: contents[row] if isinstance(contents[row], str) else payload_of(contents[row]),
+        source=SOURCE,
+        problems=problems,
+    )
+    return judge(raw, rules, origin)
+
+
+def _qualities(sent: list[Any], problems: dict[int, tuple[str, str]]) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """OPC quality; a template that sends none is taken to send good values only."""
+    quality = np.full(len(sent), GOOD_QUALITY, dtype=np.int16)
+    for row, flag in enumerate(sent):
+        if flag is True or flag is _MISSING:
+            continue
+        read = quality_of(flag)
+        if read is None:
+            problems.setdefault(row, ("bad_quality_flag", f"{payload_of(flag)[:80]} is not a quality"))
+        else:
+            quality[row] = read
+    return quality
+
+
+def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floats, np.ndarray[Any, Any]]:
+    """Numbers, booleans as 1 and 0, numbers in text as numbers; other text as it is (tool names, conditions)."""
+    text = np.full(len(sent), None, dtype=object)
+    number = np.full(len(sent), np.nan)
+    for row, value in enumerate(sent):
+        kind = type(value)
+        if kind in _NUMERIC:
+            try:
+                number[row] = value
+            except OverflowError:
+                number[row] = math.inf
+        elif kind is str:
+            read = number_of(value)
+            if read is not None:
+                number[row] = read
+            elif not_finite(value):
+                problems.setdefault(row, ("not_a_number", f"the value is {shown(value)}"))
+            else:
+                text[row] = value
+        elif value is not None:
+            problems.setdefault(row, ("unreadable_value", "the value is neither a number, a flag nor a text"))
+    for row in np.flatnonzero(~np.isfinite(number)):
+        if type(sent[row]) in _NUMERIC:
+            problems.setdefault(int(row), ("not_a_number", f"the value is {number[row]}"))
+            number[row] = np.nan
+    return number, text
+
+
+def _instants(sent: list[Any]) -> Times:
+    """Milliseconds since 1970 as number or numeric text, or ISO 8601 with an offset."""
+    numbers = np.full(len(sent), np.nan)
+    words: dict[int, str] = {}
+    for row, value in enumerate(sent):
+        kind = type(value)
+        if kind is int or kind is float:
+            try:
+                numbers[row] = value
+            except OverflowError:
+                numbers[row] = math.inf
+        elif kind is str:
+            read = number_of(value)
+            if read is None:
+                words[row] = value
+            else:
+                numbers[row] = read
+    times = epoch_times(numbers, 1_000.0)
+    for row, value in enumerate(sent):
+        if value is None:
+            times.problems[row] = ("missing_time", "the sample has no time")
+    if words:
+        spelled = [shown(word) for word in words.values()]
+        read_words = read_times(pa.array(spelled, pa.string()))
+        for place, row in enumerate(words):
+            times.us[row] = read_words.us[place]
+            times.problems.pop(row, None)
+            if place in read_words.problems:
+                times.problems[row] = read_words.problems[place]
+    return times
+
+
