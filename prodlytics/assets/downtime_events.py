@@ -70,7 +70,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         stops,
         "EXISTS (SELECT FROM unnest(%(machines)s::text[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])"
         " AS span (machine_id, starts_at, ends_at)"
-        " WHERE span.machine_id = downtime_events.machine_id"
+        " WHERE span.machine_id = t.machine_id"
         " AND time_start >= span.starts_at AND time_start < span.ends_at)",
         {
             "machines": list(spans),

@@ -365,12 +365,12 @@ CREATE UNIQUE INDEX archive_manifest_one_current ON archive_manifest (dataset, p
 CREATE TABLE dirty_mark (
     dataset    text NOT NULL,
     machine_id text NOT NULL,
-    hour       timestamptz NOT NULL,
+    quarter    timestamptz NOT NULL,
     cause      text NOT NULL,
     marked_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (dataset, machine_id, hour)
+    PRIMARY KEY (dataset, machine_id, quarter)
 );
-CREATE INDEX ON dirty_mark (hour);
+CREATE INDEX ON dirty_mark (quarter);
 
 CREATE TABLE sync_state (
     source     text PRIMARY KEY,

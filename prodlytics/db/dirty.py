@@ -1,0 +1,86 @@
+"""Dirty marks: quarter hours of a machine for which a derived dataset has to be computed anew.
+
+Belongs here: leaving marks, claiming them, asking which hours have them. The writer of new data leaves a mark in the
+same transaction; the computation claims it before it reads. A claim deletes the mark, so a mark made meanwhile by
+another transaction is a new row and is not lost (READ COMMITTED, which is the default). Quarter hours, because a
+production day in Kolkata starts at 00:30 UTC: a mark must belong to one day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg
+
+_QUARTER_US = 900_000_000
+
+
+def mark(conn: psycopg.Connection[Any], dataset: str, moments: Iterable[tuple[str, dt.datetime]], cause: str) -> None:
+    """Mark (machine, moment) pairs; each moment stands for its quarter hour.
+
+    The pairs are sorted first: two writers that mark the same hours in different orders would wait for each other.
+    """
+    utc = ((machine, moment.astimezone(dt.UTC)) for machine, moment in moments)
+    pairs = sorted({(m, t.replace(minute=t.minute // 15 * 15, second=0, microsecond=0)) for m, t in utc})
+    conn.execute(
+        "INSERT INTO dirty_mark (dataset, machine_id, quarter, cause)"
+        " SELECT %(dataset)s, machine_id, quarter, %(cause)s"
+        " FROM unnest(%(machines)s::text[], %(quarters)s::timestamptz[]) AS pair (machine_id, quarter)"
+        " ON CONFLICT (dataset, machine_id, quarter) DO UPDATE SET marked_at = now(), cause = EXCLUDED.cause",
+        {
+            "dataset": dataset,
+            "cause": cause[:200],
+            "machines": [machine for machine, _ in pairs],
+            "quarters": [quarter for _, quarter in pairs],
+        },
+    )
+
+
+def mark_spans(conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd.DataFrame, cause: str) -> None:
+    """Mark every quarter hour that spans touch.
+
+    Args:
+        conn: An open connection.
+        datasets: What has to be computed anew.
+        spans: Columns machine_id, starts_at, ends_at (an instant: both the same).
+        cause: Why, for the restatements.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if spans.empty:
+        return
+    first = pd.DatetimeIndex(spans["starts_at"]).as_unit("us").asi8 // _QUARTER_US
+    last_us = pd.DatetimeIndex(spans["ends_at"]).as_unit("us").asi8
+    last = np.maximum((last_us - 1) // _QUARTER_US, first)
+    counts = last - first + 1
+    rows = np.repeat(np.arange(len(spans)), counts)
+    nth = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    pairs = pd.DataFrame({"machine_id": spans["machine_id"].to_numpy()[rows], "nth": nth}).drop_duplicates()
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    marks = [(machine, epoch + dt.timedelta(minutes=15 * int(n))) for machine, n in pairs.itertuples(index=False)]
+    for dataset in sorted(datasets):
+        mark(conn, dataset, marks, cause)
+
+
+def claim(
+    conn: psycopg.Connection[Any], dataset: str, start: dt.datetime, end: dt.datetime
+) -> list[tuple[str, dt.datetime, str]]:
+    """Take the marks of a dataset in [start, end): (machine, quarter hour, cause)."""
+    return conn.execute(
+        "DELETE FROM dirty_mark WHERE dataset = %s AND quarter >= %s AND quarter < %s"
+        " RETURNING machine_id, quarter, cause",
+        (dataset, start, end),
+    ).fetchall()
+
+
+def times(conn: psycopg.Connection[Any], datasets: Iterable[str]) -> list[dt.datetime]:
+    """The quarter hours for which any of these datasets is marked."""
+    rows = conn.execute(
+        "SELECT DISTINCT quarter FROM dirty_mark WHERE dataset = ANY(%s) ORDER BY quarter", (list(datasets),)
+    ).fetchall()
+    return [quarter for (quarter,) in rows]

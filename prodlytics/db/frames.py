@@ -1,0 +1,88 @@
+"""Frames in and out of the database.
+
+Belongs here: the one translation between PostgreSQL's types and ours. Times come as datetime64[us, UTC], NUMERIC as
+float64, dates as datetime.date, missing text as None. Does not belong here: telemetry, which has a way of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.types.numeric import FloatLoader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FLOATS = {"float4", "float8", "numeric"}
+_INTEGERS = {"int2", "int4", "int8"}
+
+
+def read(conn: psycopg.Connection[Any], query: LiteralString, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Rows of a query as a frame; an empty result has its columns and their types."""
+    import numpy as np
+    import pandas as pd
+
+    with conn.cursor() as cursor:
+        # Money keeps its decimals in the database; arithmetic on frames is in float64, exact to 15 digits.
+        cursor.adapters.register_loader("numeric", FloatLoader)
+        cursor.execute(query, params)
+        description = cursor.description or []
+        rows = cursor.fetchall()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(description)
+    frame: dict[str, Any] = {}
+    for column, values in zip(description, columns, strict=True):
+        kind = psycopg.adapters.types[column.type_code].name
+        if kind == "timestamptz":
+            frame[column.name] = pd.Series(_times(values), dtype="datetime64[us, UTC]")
+        elif kind in _FLOATS:
+            frame[column.name] = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+        elif kind in _INTEGERS and None not in values:
+            frame[column.name] = np.array(values, dtype=np.int64)
+        elif kind in _INTEGERS:
+            frame[column.name] = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+        elif kind == "bool" and None not in values:
+            frame[column.name] = np.array(values, dtype=bool)
+        else:
+            frame[column.name] = pd.Series(values, dtype=object)
+    return pd.DataFrame(frame, columns=[column.name for column in description])
+
+
+def _times(values: tuple[Any, ...]) -> pd.DatetimeIndex:
+    import pandas as pd
+
+    return pd.DatetimeIndex(pd.to_datetime(list(values), utc=True)).as_unit("us")
+
+
+def plain(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Rows as Python values that psycopg takes: missing is None, whole floats stay floats."""
+    import pandas as pd
+
+    columns = []
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            values = column.dt.to_pydatetime() if len(column) else []
+            missing = column.isna().to_numpy()
+            columns.append([None if gone else value for value, gone in zip(values, missing, strict=True)])
+        else:
+            columns.append([None if _is_missing(value) else value for value in column.tolist()])
+    return list(zip(*columns, strict=True))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NaTType"
+
+
+def copy_in(conn: psycopg.Connection[Any], table: str, frame: pd.DataFrame) -> int:
+    """Add a frame's rows to a table by COPY; columns go by name."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    )
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in plain(frame):
+            copy.write_row(row)
+    return len(frame)

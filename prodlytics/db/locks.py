@@ -1,0 +1,22 @@
+"""Locks that make writers of the same thing wait for each other.
+
+Belongs here: names of advisory locks. One lock per dataset, not per day: a stop that reaches over a day's edge writes
+into its neighbour, and locks of days would have to be taken in an order nobody knows beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def lock(conn: psycopg.Connection[Any], name: str) -> None:
+    """Wait for and hold the lock of this name until the transaction ends."""
+    conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"prodlytics/{name}",))
+
+
+def lock_dataset(conn: psycopg.Connection[Any], dataset: str) -> None:
+    """The lock every writer of a derived dataset takes before it reads."""
+    lock(conn, f"dataset/{dataset}")

@@ -1,0 +1,100 @@
+"""Bringing a database to this version.
+
+Belongs here: the order of sql/ and its bookkeeping. Migrations run once, each in a transaction of its own: one that
+fails leaves those before it in place, and the next run goes on from there. What the extension needs (timescale/), the
+readers' views (views/) and the roles (roles.sql) can be applied any number of times, and are, every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import psycopg
+
+from prodlytics.db.capability import Capability, ask
+from prodlytics.db.connect import connect
+from prodlytics.db.sqlfiles import sql_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MigrationError(Exception):
+    """A migration cannot be applied; the text names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """What a migration run did.
+
+    Attributes:
+        applied: Names of the migrations applied now.
+        already: How many were there before.
+    """
+
+    applied: list[str]
+    already: int
+    capability: Capability
+
+
+def migrate(url: str, folder: Path | None = None) -> MigrationReport:
+    """Apply what is missing; two at once wait for each other.
+
+    Args:
+        url: The database; the user must own it (and be superuser where roles do not exist yet).
+        folder: Where the SQL lies; without it the product's own.
+
+    Raises:
+        DatabaseUnavailable: It cannot be reached.
+        MigrationError: A file failed or was edited after it had been applied.
+    """
+    folder = folder or sql_folder()
+    with connect(url, autocommit=True) as conn:
+        # For the session: held over all transactions, released when the connection closes.
+        conn.execute("SELECT pg_advisory_lock(hashtextextended('prodlytics/migrate', 0))")
+        applied, already = _run_once(conn, sorted((folder / "migrations").glob("*.sql")))
+        capability = ask(conn)
+        repeated: list[Path] = []
+        if capability.has_hypertables:
+            repeated += sorted((folder / "timescale").glob("*.sql"))
+        repeated += sorted((folder / "views").glob("*.sql"))
+        repeated += [file for file in (folder / "roles.sql",) if file.is_file()]
+        for file in repeated:
+            _apply(conn, file)
+    return MigrationReport(applied, already, capability)
+
+
+def _run_once(conn: psycopg.Connection[Any], files: Iterable[Path]) -> tuple[list[str], int]:
+    conn.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, sha256 text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    known: dict[str, str] = dict(conn.execute("SELECT name, sha256 FROM schema_migration").fetchall())
+    applied, already = [], 0
+    for file in files:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if file.name not in known:
+            _apply(conn, file, digest)
+            applied.append(file.name)
+        elif known[file.name] == digest:
+            already += 1
+        else:
+            raise MigrationError(
+                f"Migration {file.name} was edited after it had been applied: restore the file, and put the change "
+                "into a new migration."
+            )
+    return applied, already
+
+
+def _apply(conn: psycopg.Connection[Any], file: Path, digest: str | None = None) -> None:
+    try:
+        with conn.transaction():
+            conn.execute(cast("LiteralString", file.read_text(encoding="utf-8")))
+            if digest is not None:
+                conn.execute("INSERT INTO schema_migration (name, sha256) VALUES (%s, %s)", (file.name, digest))
+    except psycopg.Error as error:
+        message = (error.diag.message_primary or str(error)).rstrip(".")
+        raise MigrationError(f"Migration {file.name} failed and was rolled back: {message}.") from error
