@@ -1,0 +1,238 @@
+"""Writing telemetry: samples into the narrow store, once each.
+
+Belongs here: tags, binary COPY built with numpy, and what happens when a sample is there already. Does not belong
+here: parsing. Measured: binary COPY built with numpy 789 k rows/s, always through ON CONFLICT 137 k; so COPY runs in a
+savepoint and only a batch that meets a duplicate takes the slow way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import psycopg
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_TAG = ["machine_id", "metric_name", "native_code"]
+_PG_EPOCH_US = 946_684_800_000_000
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
+_TRAILER = b"\xff\xff"
+_COLUMNS = "(tag_id, time, value, value_text, quality, published_lag_us, ingested_lag_us)"
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What became of a batch: every row is stored, a duplicate, or a loser of a conflict.
+
+    Attributes:
+        stored: Rows that are in the store now and were not before, or replaced another.
+        duplicates: Rows that were there already with the same value, or twice in the batch.
+        conflicts: Rows that lost against another value of the same tag and time, with columns `reason` and `detail`;
+            a row of the store that lost has position -1. Latest published wins.
+        touched: machine_id and time of the rows stored, for dirty marks: one row per machine and quarter hour.
+    """
+
+    stored: int
+    duplicates: int
+    conflicts: pd.DataFrame
+    touched: pd.DataFrame
+
+
+def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingested_at: dt.datetime) -> WriteResult:
+    """Store a batch of samples in the caller's transaction.
+
+    Args:
+        conn: Open connection inside a transaction.
+        batch: Columns of `prodlytics.formats.sample`.
+        ingested_at: Our own clock.
+    """
+    import numpy as np
+    import pandas as pd
+
+    if batch.empty:
+        return WriteResult(0, 0, batch.assign(reason="", detail=""), _touched(batch))
+    rows = batch.reset_index(drop=True)
+    rows["tag_id"] = _tag_ids(conn, rows)
+    rows["time_us"] = pd.DatetimeIndex(rows["time"]).as_unit("us").asi8
+    rows, duplicates, losers = _one_per_instant(rows)
+    published = pd.DatetimeIndex(rows["published_at"]).as_unit("us")
+    rows["published_lag_us"] = np.where(published.isna(), np.nan, published.asi8 - rows["time_us"].to_numpy())
+    ingested_us = int(ingested_at.timestamp() * 1_000_000)
+    rows["ingested_lag_us"] = ingested_us - rows["time_us"].to_numpy()
+    try:
+        with conn.transaction():
+            _copy(conn, "telemetry_sample", rows)
+    except psycopg.errors.UniqueViolation:
+        return _merge(conn, rows, duplicates, losers)
+    return WriteResult(len(rows), duplicates, losers, _touched(rows))
+
+
+def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[np.int32]:
+    """Ids of the rows' tags, making those that are new."""
+    import pandas as pd
+
+    seen = rows.drop_duplicates(_TAG)[[*_TAG, "unit", "source"]].sort_values(_TAG)
+    values = {name: [None if pd.isna(v) else v for v in seen[name]] for name in seen.columns}
+    # Sorted, so that two writers of the same new tags do not wait for each other in a circle.
+    conn.execute(
+        "INSERT INTO tag (machine_id, metric_name, native_code, unit, source)"
+        " SELECT * FROM unnest(%(machine_id)s::text[], %(metric_name)s::text[], %(native_code)s::text[],"
+        " %(unit)s::text[], %(source)s::text[]) AS new (machine_id, metric_name, native_code, unit, source)"
+        " WHERE NOT EXISTS (SELECT FROM tag t WHERE t.machine_id = new.machine_id"
+        " AND t.metric_name = new.metric_name AND t.native_code = new.native_code)"
+        " ON CONFLICT DO NOTHING",
+        values,
+    )
+    found = conn.execute(
+        "SELECT machine_id, metric_name, native_code, tag_id FROM tag WHERE machine_id = ANY(%s)",
+        (sorted(set(values["machine_id"])),),
+    ).fetchall()
+    ids = pd.DataFrame(found, columns=[*_TAG, "tag_id"])
+    joined = rows[_TAG].merge(ids, on=_TAG, how="left", validate="many_to_one")
+    return joined["tag_id"].to_numpy("int32")
+
+
+def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, pd.DataFrame]:
+    """Settle what a batch says twice: equal values are duplicates, of different ones the latest published stays."""
+    import pandas as pd
+
+    empty = rows.iloc[0:0].assign(reason=pd.Series(dtype=object), detail=pd.Series(dtype=object))
+    if not rows.duplicated(["tag_id", "time_us"]).any():
+        return rows, 0, empty
+    ordered = rows.sort_values(
+        ["tag_id", "time_us", "published_at", "position"], na_position="first", kind="stable"
+    ).reset_index(drop=True)
+    is_last = ~ordered.duplicated(["tag_id", "time_us"], keep="last")
+    kept = ordered[is_last]
+    others = ordered[~is_last].merge(
+        kept[["tag_id", "time_us", "value", "value_text", "quality"]], on=["tag_id", "time_us"], suffixes=("", "_kept")
+    )
+    same = (
+        ((others["value"] == others["value_kept"]) | (others["value"].isna() & others["value_kept"].isna()))
+        & ((others["value_text"] == others["value_text_kept"]) | (others["value_text"].isna() & others["value_text_kept"].isna()))
+        & (others["quality"] == others["quality_kept"])
+    )  # fmt: skip
+    losers = others[~same]
+    losers = losers.assign(reason="conflict", detail=_explain(losers)).drop(
+        columns=["value_kept", "value_text_kept", "quality_kept"]
+    )
+    return kept.reset_index(drop=True), int(same.sum()), losers if len(losers) else empty
+
+
+def _explain(losers: pd.DataFrame) -> list[str]:
+    return [
+        f"Another value of the same tag and time was published later: {kept if kept == kept else kept_text}."
+        for kept, kept_text in zip(losers["value_kept"], losers["value_text_kept"], strict=True)
+    ]
+
+
+def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame, duplicates: int, losers: pd.DataFrame) -> WriteResult:
+    """The slow way: through a temporary table, because some rows are there already."""
+    import pandas as pd
+
+    from prodlytics.db.frames import read
+    from prodlytics.db.queries import sql
+
+    conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
+    conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")
+    _copy(conn, "incoming", rows)
+    conn.execute("ANALYZE pg_temp.incoming")
+    met = read(conn, sql("select_met_samples"))
+    conn.execute(sql("insert_new_samples"))
+    conn.execute(sql("update_later_published_samples"))
+    same = met["same"].to_numpy(dtype=bool)
+    later = met["later"].to_numpy(dtype=bool)
+    met["time_us"] = pd.DatetimeIndex(met["time"]).as_unit("us").asi8
+    index = rows.reset_index().set_index(["tag_id", "time_us"])["index"]
+    position = index.reindex(pd.MultiIndex.from_frame(met[["tag_id", "time_us"]])).to_numpy()
+    lost = rows.loc[position[~same & ~later]]
+    lost = lost.assign(
+        reason="conflict", detail="The store holds another value of the same tag and time, published later."
+    )
+    replaced = rows.loc[position[~same & later]].assign(
+        value=met.loc[~same & later, "old_value"].to_numpy(),
+        value_text=met.loc[~same & later, "old_text"].to_numpy(),
+        position=-1,
+        origin="store",
+        reason="conflict",
+        detail="A value published later has replaced this one in the store.",
+    )
+    conflicts = pd.concat([part for part in (losers, lost, replaced) if len(part)] or [losers], ignore_index=True)
+    stored = rows.drop(index=position[~(~same & later)])
+    return WriteResult(len(stored), duplicates + int(same.sum()), conflicts, _touched(stored))
+
+
+def _touched(rows: pd.DataFrame) -> pd.DataFrame:
+    quarters = rows[["machine_id"]].assign(time=rows["time"].dt.floor("15min") if len(rows) else rows["time"])
+    return quarters.drop_duplicates().reset_index(drop=True)
+
+
+def _copy(conn: psycopg.Connection[Any], table: LiteralString, rows: pd.DataFrame) -> None:
+    """COPY rows in PostgreSQL's binary format: those without text in one numpy array, the few others one by one."""
+    text = rows["value_text"].notna().to_numpy()
+    plain_rows, text_rows = rows[~text], rows[text]
+    statement: LiteralString = "COPY " + table + " " + _COLUMNS + " FROM STDIN (FORMAT binary)"  # type: ignore[assignment]
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(_HEADER)
+        for missing_value in (False, True):
+            for missing_lag in (False, True):
+                part = plain_rows[
+                    (plain_rows["value"].isna() == missing_value)
+                    & (plain_rows["published_lag_us"].isna() == missing_lag)
+                ]
+                if len(part):
+                    copy.write(_numeric_block(part, has_value=not missing_value, has_lag=not missing_lag))
+        for block in _text_blocks(text_rows):
+            copy.write(block)
+        copy.write(_TRAILER)
+
+
+def _numeric_block(rows: pd.DataFrame, *, has_value: bool, has_lag: bool) -> bytes:
+    import numpy as np
+
+    fields: list[tuple[str, str]] = [("n", ">i2"), ("l1", ">i4"), ("tag", ">i4"), ("l2", ">i4"), ("time", ">i8")]
+    fields += [("l3", ">i4"), *([("value", ">f8")] if has_value else []), ("l4", ">i4")]
+    fields += [("l5", ">i4"), ("quality", ">i2"), ("l6", ">i4"), *([("lag", ">i8")] if has_lag else [])]
+    fields += [("l7", ">i4"), ("ingested", ">i8")]
+    block = np.empty(len(rows), dtype=np.dtype(fields))
+    block["n"] = 7
+    block["l1"], block["tag"] = 4, rows["tag_id"].to_numpy()
+    block["l2"], block["time"] = 8, rows["time_us"].to_numpy() - _PG_EPOCH_US
+    block["l3"] = 8 if has_value else -1
+    if has_value:
+        block["value"] = rows["value"].to_numpy()
+    block["l4"] = -1
+    block["l5"], block["quality"] = 2, rows["quality"].to_numpy()
+    block["l6"] = 8 if has_lag else -1
+    if has_lag:
+        block["lag"] = rows["published_lag_us"].to_numpy()
+    block["l7"], block["ingested"] = 8, rows["ingested_lag_us"].to_numpy()
+    return block.tobytes()
+
+
+def _text_blocks(rows: pd.DataFrame) -> list[bytes]:
+    import struct
+
+    blocks = []
+    for tag, time_us, value, text, quality, lag, ingested in zip(
+        rows["tag_id"].tolist(), rows["time_us"].tolist(), rows["value"].tolist(), rows["value_text"].tolist(),
+        rows["quality"].tolist(), rows["published_lag_us"].tolist(), rows["ingested_lag_us"].tolist(), strict=True,
+    ):  # fmt: skip
+        encoded = str(text).replace("\x00", "\ufffd").encode("utf-8", "replace")
+        number = struct.pack(">i", -1) if value != value else struct.pack(">id", 8, value)
+        published = struct.pack(">i", -1) if lag != lag else struct.pack(">iq", 8, int(lag))
+        blocks.append(
+            struct.pack(">hiiiq", 7, 4, tag, 8, time_us - _PG_EPOCH_US)
+            + number
+            + struct.pack(">i", len(encoded))
+            + encoded
+            + struct.pack(">ih", 2, quality)
+            + published
+            + struct.pack(">iq", 8, ingested)
+        )
+    return blocks
