@@ -144,8 +144,8 @@ def _times(raw: RawSamples, rules: Rules, problems: dict[int, tuple[str, str]]) 
         early,
         "before_first_day",
         lambda row: (
-            f"{_iso(raw.us[row])} lies before the plant's first day, which starts at {rules.not_before:%Y-%m-%dT%H:%MZ}: "
-            "set the clock of the sender, or write an earlier first_day in plant.yaml"
+            f"{_iso(raw.us[row])} lies before the plant's first day, which starts at "
+            f"{rules.not_before:%Y-%m-%dT%H:%MZ}: set the sender's clock, or write an earlier first_day in plant.yaml"
         ),
     )
 

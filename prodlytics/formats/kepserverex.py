@@ -244,10 +244,7 @@ def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floa
     for row, value in enumerate(sent):
         kind = type(value)
         if kind in _NUMERIC:
-            try:
-                number[row] = value
-            except OverflowError:
-                number[row] = math.inf
+            number[row] = _double(value)
         elif kind is str:
             read = number_of(value)
             if read is not None:
@@ -258,11 +255,18 @@ def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floa
                 text[row] = value
         elif value is not None:
             problems.setdefault(row, ("unreadable_value", "the value is neither a number, a flag nor a text"))
-    for row in np.flatnonzero(~np.isfinite(number)):
+    for row in np.flatnonzero(~np.isfinite(number)).tolist():
         if type(sent[row]) in _NUMERIC:
-            problems.setdefault(int(row), ("not_a_number", f"the value is {number[row]}"))
+            problems.setdefault(row, ("not_a_number", f"the value is {number[row]}"))
             number[row] = np.nan
     return number, text
+
+
+def _double(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond every double
+        return math.inf
 
 
 def _instants(sent: list[Any]) -> Times:
@@ -272,16 +276,12 @@ def _instants(sent: list[Any]) -> Times:
     for row, value in enumerate(sent):
         kind = type(value)
         if kind is int or kind is float:
-            try:
-                numbers[row] = value
-            except OverflowError:
-                numbers[row] = math.inf
+            numbers[row] = _double(value)
         elif kind is str:
             read = number_of(value)
             if read is None:
                 words[row] = value
-            else:
-                numbers[row] = read
+            numbers[row] = math.nan if read is None else read
     times = epoch_times(numbers, 1_000.0)
     for row, value in enumerate(sent):
         if value is None:
@@ -295,5 +295,3 @@ def _instants(sent: list[Any]) -> Times:
             if place in read_words.problems:
                 times.problems[row] = read_words.problems[place]
     return times
-
-

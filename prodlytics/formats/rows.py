@@ -88,7 +88,7 @@ def _parquet_payload(batch: pa.RecordBatch) -> Callable[[int], str]:
 def _place(column: Column, names: Sequence[str]) -> int:
     if isinstance(column, int):
         if column >= len(names):
-            raise UnreadableFileError(f"the format asks for column {column}, but the file has only {len(names)} columns")
+            raise UnreadableFileError(f"the format asks for column {column}, but the file has only {len(names)}")
         return column
     try:
         return list(names).index(column)

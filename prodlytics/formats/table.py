@@ -6,7 +6,7 @@ Belongs here: which column means what, by the plant's landing format. Does not b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO, Literal
 
@@ -49,7 +49,6 @@ FIELDS = {
     "source": "source",
 }
 Kind = Literal["csv", "parquet"]
-Source = Callable[[str], pa.Array | None]
 
 
 def parse(file: BinaryIO, kind: Kind, form: LandingFormat, rules: Rules, origin: str) -> Iterator[Parsed]:
@@ -72,7 +71,9 @@ def parse(file: BinaryIO, kind: Kind, form: LandingFormat, rules: Rules, origin:
     else:
         batches = read_parquet(file, wanted)
     for rows in batches:
-        yield from (_with_misfits(part, rows) if i == 0 else part for i, part in enumerate(_parts(rows, form, rules, origin)))
+        first, *others = _parts(rows, form, rules, origin)
+        yield _with_misfits(first, rows)
+        yield from others
 
 
 def _columns(form: LandingFormat) -> dict[str, Column]:
@@ -80,7 +81,7 @@ def _columns(form: LandingFormat) -> dict[str, Column]:
     for ours, theirs in form.columns.items():
         if ours not in FIELDS:
             raise UnreadableFileError(
-                f"landing format {form.name!r}: a table of samples has no field {ours!r}; write one of {', '.join(FIELDS)}"
+                f"landing format {form.name!r}: samples have no field {ours!r}; write one of {', '.join(FIELDS)}"
             )
         columns[FIELDS[ours]] = theirs
     known = {*columns, *(FIELDS.get(ours, ours) for ours in form.constants)}
@@ -158,7 +159,7 @@ class _Common:
         read = [GOOD_QUALITY if word in (None, "") else quality_of(word) for word in words]
         codes = np.asarray(pc.fill_null(sent.indices, -1).to_numpy(zero_copy_only=False))
         table = np.array([*(-1 if q is None else q for q in read), GOOD_QUALITY], dtype=np.int16)
-        quality = table[codes]
+        quality[:] = table[codes]
         for row in np.flatnonzero(quality < 0):
             detail = f"{payload_of(words[codes[row]])[:80]} is not a quality"
             self.problems.setdefault(int(row), ("bad_quality_flag", detail))
@@ -184,7 +185,7 @@ class _Common:
         if words is not None:
             _add_words(values, words)
         problems = {**values.problems, **self.problems}
-        return self._raw(values, self.metric, problems, self.rows.payload)
+        return self._raw(values, self.metric, problems)
 
     def _values(self, name: str) -> Values:
         array = self._array(name)
@@ -201,7 +202,7 @@ class _Common:
         places = np.flatnonzero(rows)
         place_of = {int(row): place for place, row in enumerate(places)}
         problems = {**values.problems, **self.problems}
-        whole = self._raw(values, constant(metric, len(self.rows)), {}, self.rows.payload)
+        whole = self._raw(values, constant(metric, len(self.rows)), {})
         return replace(
             whole,
             position=whole.position[places],
@@ -220,9 +221,7 @@ class _Common:
             payload=lambda place: f"{metric}: {self.rows.payload(int(places[place]))}",
         )
 
-    def _raw(
-        self, values: Values, metric: pd.Categorical, problems: dict[int, tuple[str, str]], payload: Callable[[int], str]
-    ) -> RawSamples:
+    def _raw(self, values: Values, metric: pd.Categorical, problems: dict[int, tuple[str, str]]) -> RawSamples:
         return RawSamples(
             position=self.rows.position,
             sent=self.sent,
@@ -233,7 +232,7 @@ class _Common:
             number=values.number,
             text=values.text,
             quality=self.quality,
-            payload=payload,
+            payload=self.rows.payload,
             source=self.constants.get("source", self.form.name),
             native_code=self._category("native_code"),
             unit=self._category("unit"),

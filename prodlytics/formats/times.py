@@ -116,7 +116,7 @@ def _localized(us: Ints, zone: str | None) -> Times:
     """Wall times in `zone` to instants."""
     present = us != NO_TIME
     if zone is None:
-        problem = ("naive_time", "the time has no zone; send an offset such as -05:00 or Z, or set the format's timezone")
+        problem = ("naive_time", "the time has no zone: send an offset such as -05:00, or name the format's timezone")
         return Times(np.full(len(us), NO_TIME, dtype=np.int64), {int(i): problem for i in np.flatnonzero(present)})
     wall = pd.DatetimeIndex(us.view("datetime64[us]"))
     instants = _ints(wall.tz_localize(zone, ambiguous="NaT", nonexistent="NaT"))
@@ -124,9 +124,9 @@ def _localized(us: Ints, zone: str | None) -> Times:
     problems: dict[int, tuple[str, str]] = {}
     if len(lost):
         exists = _ints(wall[lost].tz_localize(zone, ambiguous=np.ones(len(lost), bool), nonexistent="NaT")) != NO_TIME
-        for row, twice in zip(lost, exists, strict=True):
+        for row, twice in zip(lost.tolist(), exists, strict=True):
             how = "occurs twice" if twice else "does not occur"
-            problems[int(row)] = (
+            problems[row] = (
                 "ambiguous_time",
                 f"{wall[row].isoformat()} {how} in {zone} (clock change); send times with an offset",
             )

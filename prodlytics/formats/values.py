@@ -106,10 +106,11 @@ def _from_text(values: pa.Array) -> Values:
     number = _floats(only)
     text = np.full(len(values), None, dtype=object)
     problems: dict[int, tuple[str, str]] = {}
-    for row in np.flatnonzero(~np.isfinite(number) & np.asarray(present.to_numpy(zero_copy_only=False))):
-        word = trimmed[int(row)].as_py()
+    suspect = np.flatnonzero(~np.isfinite(number) & np.asarray(present.to_numpy(zero_copy_only=False)))
+    for row in suspect.tolist():
+        word = trimmed[row].as_py()
         if not_finite(word) or not np.isnan(number[row]):
-            problems[int(row)] = ("not_a_number", f"the value is {shown(word)}")
+            problems[row] = ("not_a_number", f"the value is {shown(word)}")
             number[row] = np.nan
     words = pc.and_(present, pc.invert(numeric))
     if pc.any(words).as_py():
