@@ -86,7 +86,7 @@ def _fresh_database(settings: Settings) -> str:
             shutil.rmtree(settings.home / name, ignore_errors=True)
     elif settings.home.exists() and any(settings.home.iterdir()):
         raise NotConfiguredError(
-            f"{settings.home} holds data that is not a demo's. Run the demo elsewhere: PRODLYTICS_HOME=.prodlytics-demo."
+            f"{settings.home} holds data that is not a demo's: run it elsewhere, with PRODLYTICS_HOME=.prodlytics-demo."
         )
     settings.home.mkdir(parents=True, exist_ok=True)
     marker.write_text(json.dumps({"made_at": dt.datetime.now(dt.UTC).isoformat()}))

@@ -67,7 +67,9 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
 
         window = context.partition_time_window
         edges = day_edges(plant, window.start, window.end)
-        wanted = [Day(production_date_of(plant, start), start, end) for start, end in zip(edges, edges[1:], strict=False)]
+        wanted = [
+            Day(production_date_of(plant, start), start, end) for start, end in zip(edges, edges[1:], strict=False)
+        ]
         with database.connect() as conn:
             # Claimed before the rows are read: what changes meanwhile leaves a new mark.
             dirty.claim(conn, name, window.start, window.end)
@@ -108,7 +110,9 @@ def _look(conn: Any, dataset: Dataset, results: list[ArchiveResult]) -> list[Che
         Check(
             "schema",
             not missing,
-            f"Columns missing in the files: {', '.join(missing)}." if missing else "Every file has the declared columns.",
+            f"Columns missing in the files: {', '.join(missing)}."
+            if missing
+            else "Every file has the declared columns.",
             {"days": len(rows)},
         ),
         Check(

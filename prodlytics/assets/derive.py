@@ -18,7 +18,7 @@ import dagster as dg
 from prodlytics.assets.checks import Check, schema_check
 from prodlytics.assets.window import Window, day_edges, open_window
 from prodlytics.datasets.models import Validation, validate
-from prodlytics.datasets.registry import DATASETS, DERIVED
+from prodlytics.datasets.registry import DATASETS, DERIVED, Dataset
 from prodlytics.db import dirty, locks, quarantine, replace
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def _replace_piece(
 
 def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Changes, cause: str) -> None:
     dataset = DATASETS[name]
-    targets = [target for target in dataset.downstream if target in DERIVED]
-    if not targets or changes.changed.empty or dataset.span is None:
+    targets = marks_of_change(dataset)
+    if changes.changed.empty or dataset.span is None:
         return
     first, last = dataset.span
     ends = changes.changed[last]
@@ -135,6 +135,12 @@ def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Chang
         ends_at=ends.where(ends.notna(), changes.changed["as_of"]) if ends.isna().any() else ends,
     )
     dirty.mark_spans(conn, targets, spans, cause=cause)
+
+
+def marks_of_change(dataset: Dataset) -> list[str]:
+    """What has to be done again when rows of a dataset change: derivations, its archive, the report."""
+    again = [target for target in dataset.downstream if target in (*DERIVED, "daily_report")]
+    return [*again, *([f"archive/{dataset.name}"] if dataset.archived else [])]
 
 
 def _as_quarantined(bad: pd.DataFrame) -> pd.DataFrame:

@@ -155,7 +155,7 @@ _ALL = (
     Dataset(
         name="machine_states",
         group="floor",
-        description="What each machine did, without a gap: controller states as intervals, unknown where it was silent.",
+        description="What each machine did, without a gap: states as intervals, unknown where it was silent.",
         key=("machine_id", "starts_at"),
         columns=_columns("machine_id starts_at ends_at state native_state fault_code state_started_at is_open as_of"),
         required=_columns("machine_id starts_at ends_at state state_started_at is_open as_of"),
@@ -166,7 +166,7 @@ _ALL = (
     Dataset(
         name="downtime_events",
         group="floor",
-        description="Stops with their reasons: each part of a stop that has one cause, and the whole stop it belongs to.",
+        description="Stops with their reasons: each part of a stop that has one cause, and the stop it belongs to.",
         key=("machine_id", "time_start"),
         columns=_columns(
             "time_start time_end machine_id stop_id stop_started_at stop_ended_at as_of state bucket fault_code "
@@ -174,7 +174,7 @@ _ALL = (
         ),
         required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
         span=("time_start", "time_end"),
-        downstream=("machine_time",),
+        downstream=("machine_time", "daily_report"),
         archived=True,
     ),
     Dataset(
@@ -188,6 +188,7 @@ _ALL = (
         ),
         required=_columns("time machine_id event_key quantity currency production_date as_of"),
         span=("time", "time"),
+        downstream=("daily_report",),
         archived=True,
     ),
     Dataset(
@@ -221,6 +222,7 @@ _ALL = (
         ),
         span=("time_bucket", "time_bucket"),
         overrides=(("quality", FIELDS["quality_ratio"]),),
+        downstream=("daily_report",),
         archived=True,
     ),
     Dataset(

@@ -112,11 +112,10 @@ def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, pd.DataFram
     others = ordered[~is_last].merge(
         kept[["tag_id", "time_us", "value", "value_text", "quality"]], on=["tag_id", "time_us"], suffixes=("", "_kept")
     )
-    same = (
-        ((others["value"] == others["value_kept"]) | (others["value"].isna() & others["value_kept"].isna()))
-        & ((others["value_text"] == others["value_text_kept"]) | (others["value_text"].isna() & others["value_text_kept"].isna()))
-        & (others["quality"] == others["quality_kept"])
-    )  # fmt: skip
+    same = (others["quality"] == others["quality_kept"]).to_numpy(dtype=bool)
+    for name in ("value", "value_text"):
+        one, other = others[name], others[f"{name}_kept"]
+        same &= ((one == other) | (one.isna() & other.isna())).to_numpy(dtype=bool)
     losers = others[~same]
     losers = losers.assign(reason="conflict", detail=_explain(losers)).drop(
         columns=["value_kept", "value_text_kept", "quality_kept"]
