@@ -30,7 +30,7 @@ check: $(STAMP)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m prodlytics_tests.validate_definitions
+	@eval "$$(PRODLYTICS_HOME=.cache/check $(BIN)/prodlytics env)" && $(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks

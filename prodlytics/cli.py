@@ -51,6 +51,21 @@ def migrate(as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def env() -> None:
+    """Print the variables Dagster's own commands need, for `eval "$(prodlytics env)"`."""
+    import shlex
+
+    from prodlytics.db.url import database_url
+    from prodlytics.ops.instance import dagster_environment
+    from prodlytics.settings import Settings
+
+    settings = Settings()
+    database_url(settings)
+    for name, value in dagster_environment(settings).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of the web page, on this machine only.")] = 3000,
 ) -> None:

@@ -149,7 +149,7 @@ def _summary(
     machines = roll_up(oee, ["machine_id"], plant.convention).dropna(subset=["oee"]).sort_values("oee")
     losses = loss_tree(read(conn, sql("select_all_ledger")), oee, read(conn, sql("select_all_scrap")), plant)
     top = losses.groupby(["loss", "reason_code"], dropna=False)[["minutes", "cost"]].sum()
-    counts = dict(conn.execute(sql("count_demo_rows")).fetchall())
+    counts: dict[str, int] = dict(conn.execute(sql("count_demo_rows")).fetchall())
     report = conn.execute(sql("select_newest_report")).fetchone()
     path = Path(settings.home / "report.html")
     if report is not None:
@@ -164,8 +164,8 @@ def _summary(
         "worst_machine_oee": float(machines["oee"].iloc[0]),
         "currency": plant.currency,
         "top_losses": [
-            {"loss": loss, "reason_code": reason, "minutes": float(row["minutes"]), "cost": float(row["cost"])}
-            for (loss, reason), row in top.sort_values("minutes", ascending=False).head(8).iterrows()
+            {"loss": row["loss"], "reason_code": row["reason_code"], "minutes": row["minutes"], "cost": row["cost"]}
+            for row in top.sort_values("minutes", ascending=False).head(8).reset_index().to_dict("records")
         ],
         "rows": {name: int(count) for name, count in counts.items()},
         "failed_checks": [vars(check) for check in outcome.failed_checks],

@@ -6,6 +6,7 @@ Belongs here: which days and datasets are archived, and what the UI shows of it.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -67,9 +68,7 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
 
         window = context.partition_time_window
         edges = day_edges(plant, window.start, window.end)
-        wanted = [
-            Day(production_date_of(plant, start), start, end) for start, end in zip(edges, edges[1:], strict=False)
-        ]
+        wanted = [Day(production_date_of(plant, start), start, end) for start, end in pairwise(edges)]
         with database.connect() as conn:
             # Claimed before the rows are read: what changes meanwhile leaves a new mark.
             dirty.claim(conn, name, window.start, window.end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -46,7 +47,7 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
             window = open_window(context, conn)
             conn.rollback()
             edges = day_edges(plant, window.start, window.end)
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in pairwise(edges):
                 with conn.transaction():
                     report, is_new, found = _make(conn, plant, production_date_of(plant, start), start, end, window)
                 made += is_new
@@ -116,13 +117,13 @@ def _read(
     )
 
 
-def _same_oee(conn: psycopg.Connection[Any], date: dt.date, said: object) -> Check:
+def _same_oee(conn: psycopg.Connection[Any], date: dt.date, said: Any) -> Check:
     """Compare with the table in SQL: a way to the number that shares nothing with the report's."""
     from prodlytics.db.queries import sql
 
     row = conn.execute(sql("select_plant_oee_of_day"), {"date": date}).fetchone()
     stored = row[0] if row else None
-    same = (said is None) == (stored is None) and (said is None or abs(float(str(said)) - float(stored)) < 1e-9)
+    same = said == stored or (None not in (said, stored) and abs(said - stored) < 1e-9)
     return Check(
         "says_what_the_tables_say",
         same,

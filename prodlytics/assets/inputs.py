@@ -48,6 +48,11 @@ def share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
+def seconds(frame: pd.DataFrame) -> float:
+    """Length of all spans of a frame together."""
+    return float((frame["ends_at"] - frame["starts_at"]).dt.total_seconds().sum())
+
+
 def percent(value: float | None) -> str:
     """For people: one decimal, or that there is nothing to say."""
     return "no data" if value is None else f"{value:.1%}"

@@ -88,7 +88,9 @@ def _gaps(conn: psycopg.Connection, machine: Machine, window: Window) -> pd.Data
 
 
 def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:
-    told = (states["ends_at"] - states["starts_at"]).sum().total_seconds()
+    from prodlytics.assets.inputs import seconds
+
+    told = seconds(states)
     asked = (window.cover_until - window.start).total_seconds() * len(plant.machines)
     return Check(
         "covers_every_second",

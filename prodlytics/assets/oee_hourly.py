@@ -50,14 +50,14 @@ def oee_hourly(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, percent, together
+    from prodlytics.assets.inputs import of_machine, percent, seconds, together
     from prodlytics.kpi.oee import roll_up
     from prodlytics.kpi.oee_hourly import derive_oee_hourly
 
     rows, ledger_us = [], 0
     for machine in plant.machines:
         ledger = of_machine(conn, "select_ledger", machine.id, window.start, window.end)
-        ledger_us += int((ledger["ends_at"] - ledger["starts_at"]).sum().total_seconds() * 1e6) if len(ledger) else 0
+        ledger_us += round(seconds(ledger) * 1e6)
         events = of_machine(conn, "select_events", machine.id, window.start, window.end)
         rows.append(derive_oee_hourly(plant, machine, ledger, events, window.start, window.end, window.as_of))
     hours = together(rows)

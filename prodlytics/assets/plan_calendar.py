@@ -34,14 +34,14 @@ def plan_calendar(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import together
+    from prodlytics.assets.inputs import seconds, together
     from prodlytics.kpi.days import cut_at
     from prodlytics.plant.calendar import plan_rows
 
     edges = day_edges(plant, window.start, window.end)
     frames = [plan_rows(plant, machine, window.start, window.end) for machine in plant.machines]
     rows = cut_at(together(frames), edges)
-    told = (rows["ends_at"] - rows["starts_at"]).sum().total_seconds()
+    told = seconds(rows)
     asked = (window.end - window.start).total_seconds() * len(plant.machines)
     planned = rows.loc[rows["plan"] == "planned"]
     return Derivation(
@@ -59,5 +59,5 @@ def _compute(plant: Plant, window: Window) -> Derivation:
                 {"seconds_planned_for": told, "seconds_in_window": asked},
             ),
         ),
-        numbers={"planned_machine_hours": (planned["ends_at"] - planned["starts_at"]).sum().total_seconds() / 3600},
+        numbers={"planned_machine_hours": seconds(planned) / 3600},
     )

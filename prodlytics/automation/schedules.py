@@ -40,9 +40,10 @@ def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Sched
     def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
         tick = context.scheduled_execution_time
         days = production_days(plant)
-        wanted = {key_of(days, moment) for moment in (tick - LOOK_BACK, tick)}
+        keys = (key_of(days, moment) for moment in (tick - LOOK_BACK, tick))
+        wanted = {key for key in keys if key is not None}
         dirty = dirty_days(plant, database, DERIVED) - wanted
-        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted - {None})], tick)
+        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
 
     return hourly
 
@@ -89,8 +90,9 @@ def nightly_pruning(plant: Plant, job: dg.JobDefinition) -> dg.ScheduleDefinitio
 
 def key_of(days: dg.DailyPartitionsDefinition, moment: dt.datetime) -> str | None:
     """The production day a moment falls into; None before the first."""
-    key = days.get_partition_key_for_timestamp(moment.timestamp())
-    return key if moment.timestamp() >= days.start_ts.timestamp() else None
+    if moment < days.start:
+        return None
+    return days.get_partition_key_for_timestamp(moment.timestamp())
 
 
 def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set[str]:
@@ -103,9 +105,9 @@ def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set
     return {day.isoformat() for day in {production_date_of(plant, hour) for hour in hours} if day >= plant.first_day}
 
 
-def requests(keys: Iterable[str | None], tick: dt.datetime) -> list[dg.RunRequest]:
+def requests(keys: Iterable[str], tick: dt.datetime) -> list[dg.RunRequest]:
     """One run a day: a check of a run over many days carries no partition, and would hide another day's failure."""
-    return [dg.RunRequest(run_key=f"{key}@{tick.isoformat()}", partition_key=key) for key in keys if key is not None]
+    return [dg.RunRequest(run_key=f"{key}@{tick.isoformat()}", partition_key=key) for key in keys]
 
 
 def _archived() -> list[str]:
