@@ -95,11 +95,11 @@ class Bent:
 
 
 def character(machine: Machine, rng: np.random.Generator, weak: bool) -> Character:
-    """Draw a machine's character; a weak one breaks down twice as often."""
+    """Draw a machine's character; a weak one breaks down more than twice as often."""
     moving = machine.vibration_limits is not None
     kinds = tuple(kind for kind in STOP_KINDS if moving or not kind.moving)
     spread = np.exp(rng.normal(0.0, 0.35, len(kinds)))
-    faults = np.array([0.5 if weak and kind.state == "fault" else 1.0 for kind in kinds])
+    faults = np.array([0.4 if weak and kind.state == "fault" else 1.0 for kind in kinds])
     hours = np.array([kind.every_h for kind in kinds]) * spread * faults
     return Character(
         kinds=kinds,

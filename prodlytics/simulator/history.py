@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,23 +60,21 @@ class SimulationReport:
 
 @dataclass
 class _Factory:
-    """The story while it is being told; edges are the day boundaries in milliseconds, the end included."""
+    """The story while it is being told.
+
+    `edges` are the day boundaries in milliseconds, the end included. From day `messages_from` on the gateway's own
+    messages landed, before it one table a day.
+    """
 
     plant: Plant
     seed: int
     edges: list[int]
     dates: list[dt.date]
+    messages_from: int
     story: Story
-    timelines: list[Timeline]
-    made: dict[str, Cycles]
-    troubles: list[Trouble]
-
-    @property
-    def messages_from(self) -> int:
-        """From here on the gateway's own messages landed, before it a table a day: half a day of them at least."""
-        at = len(self.edges) - 2
-        short = self.edges[-1] - self.edges[at] < 12 * HOUR_MS
-        return at - 1 if short and at > 0 else at
+    timelines: list[Timeline] = field(default_factory=list)
+    made: dict[str, Cycles] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
 
 
 def simulate(
@@ -151,12 +149,19 @@ def _open(plant: Plant, end: dt.datetime, days: int, seed: int | None) -> _Facto
     edges = [_ms(start) for start in starts] + [_ms(end)]
     if edges[-1] == edges[-2]:
         del edges[-1], dates[-1]
-    factory = _Factory(plant, chance, edges, dates, None, [], {}, [])  # type: ignore[arg-type]
-    plans = {
-        machine.id: timeline.read_plan(plant, machine, starts[0], _instant(edges[-1])) for machine in plant.machines
-    }
-    factory.story = story.choose(plant, plans, edges[factory.messages_from], chance)
-    return factory
+    plans = {m.id: timeline.read_plan(plant, m, starts[0], _instant(edges[-1])) for m in plant.machines}
+    messages_from = _last_days(plans[plant.machines[0].id], edges)
+    told = story.choose(plant, plans, edges[messages_from], chance)
+    return _Factory(plant, chance, edges, dates, messages_from, told)
+
+
+def _last_days(plan: Sequence[timeline.PlanRow], edges: Sequence[int]) -> int:
+    """The first of the last days on which half a day of work was planned, so that there is work among them."""
+    for n in range(len(edges) - 2, -1, -1):
+        work = sum(max(row.end - max(row.begin, edges[n]), 0) for row in plan if row.plan == "planned")
+        if work >= 10 * HOUR_MS:
+            return n
+    return 0
 
 
 def _ms(instant: dt.datetime) -> int:
@@ -218,7 +223,11 @@ def _event_tags(factory: _Factory, index: int) -> list[Series]:
     counted = np.unique(np.concatenate([one.time for one in tags])) if tags else np.zeros(0, dtype=np.int64)
     cycle_time = series.cycle_times(machine, made, counted)
     ideal = [ideal_cycle_ms(machine, order.part, _order_date(life, n)) for n, order in enumerate(life.orders)]
-    tags += [*series.states(machine, life), series.tools(machine, life, begin, end), series.targets(machine, life, ideal)]
+    tags += [
+        *series.states(machine, life),
+        series.tools(machine, life, begin, end),
+        series.targets(machine, life, ideal),
+    ]
     # Each production day the gateway starts anew and sends every tag once.
     daily = np.array(factory.edges[1:-1], dtype=np.int64) + 4_000 + 37 * index
     tags = [series.refreshed(one, daily) for one in tags]
@@ -232,7 +241,8 @@ def _order_date(life: Timeline, order: int) -> dt.date:
 
 def _mistreated(factory: _Factory, tags: Sequence[Series]) -> tuple[list[Series], list[Series]]:
     """The tags as they arrived, and what arrived late."""
-    told, kept, late = factory.story, list(tags), []
+    told, kept = factory.story, list(tags)
+    late: list[Series] = []
     if told.stale is not None:
         machine, after = told.stale
         metric = next((c.metric for c in factory.plant.machine(machine).counters if c.counts == "good"), "")
@@ -314,9 +324,7 @@ def _write_truth(factory: _Factory, folder: Path, rows: int, odd: dict[str, int]
         for at, tool in life.tool_changes
         if begin < at < end
     ]
-    omens = [
-        (life.machine.id, omen.signal, omen.begin, omen.end, omen.real) for life in lives for omen in life.omens
-    ]
+    omens = [(life.machine.id, omen.signal, omen.begin, omen.end, omen.real) for life in lives for omen in life.omens]
     truth.save(
         folder,
         truth.Truth(

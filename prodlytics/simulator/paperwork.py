@@ -102,7 +102,9 @@ def _reason(timeline: Timeline, begin: int, end: int, code: str, badge: str, ent
     }  # fmt: skip
 
 
-def scrap_entries(plant: Plant, timeline: Timeline, cycles: Cycles, hourly: bool, end: int, seed: tuple[int, ...]) -> list[Row]:
+def scrap_entries(
+    plant: Plant, timeline: Timeline, cycles: Cycles, hourly: bool, end: int, seed: tuple[int, ...]
+) -> list[Row]:
     """Rejects with a reason, counted by people per hour or per shift; some are never explained."""
     rng = np.random.default_rng(seed)
     known = [category.code for category in plant.scrap_categories]
@@ -225,9 +227,13 @@ def part_costs(plant: Plant, change: str) -> list[Row]:
 
 def numbered(rows: Sequence[Row]) -> list[Row]:
     """Entries in the order in which they were made, each with its key; undone ones are named by it."""
-    ordered = sorted(rows, key=lambda row: (row["entered_at"], row["machine_id"], row["starts_at"]))  # type: ignore[arg-type, return-value]
+    ordered = sorted(rows, key=lambda row: (_time(row, "entered_at"), str(row["machine_id"]), _time(row, "starts_at")))
     keys = {id(row): f"tablet-{n + 1:06d}" for n, row in enumerate(ordered)}
     return [
         dict(row, source_key=keys[id(row)], undoes=keys[id(row["undoes"])] if "undoes" in row else None)
         for row in ordered
     ]
+
+
+def _time(row: Row, field: str) -> int:
+    return int(str(row[field]))

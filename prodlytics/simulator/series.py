@@ -35,7 +35,9 @@ class Series:
         return Series(self.machine, self.metric, self.time[which], self.value[which], text)
 
 
-def counters(machine: Machine, cycles: Cycles, begin: int, starts: dict[str, int], reset_at: int | None) -> list[Series]:
+def counters(
+    machine: Machine, cycles: Cycles, begin: int, starts: dict[str, int], reset_at: int | None
+) -> list[Series]:
     """The machine's counters: sent when they changed, with the time of the change.
 
     Args:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from prodlytics.plant.model import Machine
-from prodlytics.simulator.cycles import Floats, Ints
+from prodlytics.simulator.catalogue import Signal
+from prodlytics.simulator.cycles import Flags, Floats, Ints
 from prodlytics.simulator.series import Series
-from prodlytics.simulator.timeline import Signal, Timeline
+from prodlytics.simulator.timeline import Timeline
 
 #: How often a sensor of a standing machine is sent, in milliseconds: the temperature and the others.
 IDLE_EVERY_MS, REST_EVERY_MS = 60_000, 300_000
@@ -53,12 +54,13 @@ def sensors(machine: Machine, timeline: Timeline, every_ms: int, seed: tuple[int
     if limits is not None:
         level = np.where(runs, limits.ab_mms * rng.uniform(0.55, 0.8) * (1.0 + 0.9 * np.clip(wear, 0, 1.2) ** 2), 0.02)
         level += np.where(runs, (limits.bc_mms - limits.ab_mms) * _omen(timeline, full, "vibration"), 0.0)
-        shown = np.round(np.abs(level * rng.normal(1.0, 0.07, len(full))), 2)
+        shown = np.asarray(np.round(np.abs(level * rng.normal(1.0, 0.07, len(full))), 2), dtype=np.float64)
         series.append(Series(machine.id, "Vibration_Velocity_mms", full, shown))
         order = np.array([s.order for s in timeline.stretches])[where]
         rated = 400.0 * rng.integers(2, 6) + 150.0 * (order % 4)
-        rpm = np.where(runs, rated + rng.normal(0.0, 4.0, len(full)), 0.0)
-        series.append(Series(machine.id, "SpindleSpeed_RPM", full, np.round(rpm)))
+        turns = np.where(runs, rated + rng.normal(0.0, 4.0, len(full)), 0.0)
+        rpm = np.asarray(np.round(turns), dtype=np.float64)
+        series.append(Series(machine.id, "SpindleSpeed_RPM", full, rpm))
     return series
 
 
@@ -68,7 +70,7 @@ def _at(timeline: Timeline, time: Ints) -> Ints:
     return np.asarray(np.searchsorted(begins, time, side="right") - 1, dtype=np.int64)
 
 
-def _running(timeline: Timeline) -> np.ndarray:
+def _running(timeline: Timeline) -> Flags:
     return np.array([s.state == "running" for s in timeline.stretches], dtype=bool)
 
 
@@ -109,9 +111,7 @@ def _temperature(timeline: Timeline, time: Ints, rng: np.random.Generator) -> Fl
     return np.asarray(np.round(level + rng.normal(0.0, 0.25, len(time)), 1), dtype=np.float64)
 
 
-def _power(
-    timeline: Timeline, time: Ints, runs: np.ndarray, wear: Floats, where: Ints, rng: np.random.Generator
-) -> Floats:
+def _power(timeline: Timeline, time: Ints, runs: Flags, wear: Floats, where: Ints, rng: np.random.Generator) -> Floats:
     rated = float(rng.uniform(6.0, 22.0))
     off = np.array([s.state == "off" for s in timeline.stretches], dtype=bool)[where]
     level = np.where(runs, rated * (1.0 + 0.12 * np.clip(wear, 0, 1.2)), rated * 0.18)

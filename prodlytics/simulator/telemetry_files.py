@@ -6,7 +6,7 @@ what is in the series.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +140,11 @@ def _coded(names: list[str], sizes: list[int], more: list[str]) -> object:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(words, pa.string()))
 
 
-def _json_values(series: Series) -> Iterable[object]:
+def _json_values(series: Series) -> list[object]:
     if series.text is not None:
         return [f'"{text}"' for text in series.text]
     whole = bool(np.all(series.value == np.rint(series.value)))
-    return series.value.astype(np.int64).tolist() if whole else series.value.tolist()
+    return list((series.value.astype(np.int64) if whole else series.value).tolist())
 
 
 def _odd_sample(row: Oddity) -> str:

@@ -119,7 +119,12 @@ def _ms(times: pd.Series) -> list[int]:
 
 
 def live(
-    plant: Plant, machine: Machine, plan: Sequence[PlanRow], forced: ForcedStop | None, seed: tuple[int, ...], weak: bool
+    plant: Plant,
+    machine: Machine,
+    plan: Sequence[PlanRow],
+    forced: ForcedStop | None,
+    seed: tuple[int, ...],
+    weak: bool,
 ) -> Timeline:
     """Let a machine live through its plan.
 
@@ -269,8 +274,9 @@ class _Walk:
         pace = self.character.pace * order.pace * bent.pace * slow * float(self.rng.normal(1.0, 0.008))
         cycle_ms = catalogue.ideal_cycle_ms(self.machine, order.part, self.row.date) * pace
         wear = self.tool_used_ms / self.tool_life_ms
-        rates = np.array([bent.stops * (0.3 + 2.0 * wear if k.reason == catalogue.TOOL_BREAK else 1.0)
-                          for k in self.character.kinds])
+        rates = np.array(
+            [bent.stops * (0.3 + 2.0 * wear if k.reason == catalogue.TOOL_BREAK else 1.0) for k in self.character.kinds]
+        )
         waits = self.clocks_ms / rates
         first = int(np.argmin(waits))
         order_ms = self.pieces_left * cycle_ms
@@ -339,7 +345,7 @@ class _Walk:
         cycle_ms = catalogue.ideal_cycle_ms(self.machine, part, day)
         step = 50 if cycle_ms < 20_000 else 10
         wanted = float(self.rng.uniform(5.0, 15.0)) * HOUR_MS / cycle_ms
-        quantity = max(int(round(wanted / step)) * step, step)
+        quantity = max(round(wanted / step) * step, step)
         pieces = int(np.ceil(quantity * 1.025))
         done = int(pieces * begun)
         self.orders.append(Order(part, quantity, pieces, done, float(self.rng.choice([1.0, 1.02, 1.05, 1.12]))))

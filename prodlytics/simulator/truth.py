@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,15 +62,16 @@ def load_truth(folder: Path) -> Truth:
     Raises:
         FileNotFoundError: There is no truth in that folder.
     """
-    facts = json.loads((folder / "truth.json").read_text())
-    return Truth(**facts, **{name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES})
+    facts: dict[str, Any] = json.loads((folder / "truth.json").read_text())
+    frames: dict[str, Any] = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+    return Truth(**facts, **frames)
 
 
 def save(folder: Path, truth: Truth) -> None:
     """Write the truth: frames as Parquet, the rest as JSON, which comes last and so marks it whole."""
     for name in FRAMES:
         put(folder / f"{name}.parquet", getattr(truth, name).to_parquet(None, index=False))
-    facts = {key: getattr(truth, key) for key in ("seed", "start", "end", "telemetry_rows", "odd_rows", "troubles")}
+    facts = {entry.name: getattr(truth, entry.name) for entry in fields(truth) if entry.name not in FRAMES}
     put(folder / "truth.json", (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -148,8 +150,3 @@ def event_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> pd.
         if name in frame:
             frame[name] = utc(frame[name].to_numpy(dtype=np.int64))
     return frame
-
-
-def facts_of(truth: Truth) -> dict[str, object]:
-    """The part of the truth that is not a frame."""
-    return {key: value for key, value in asdict(truth).items() if key not in FRAMES}
