@@ -13,7 +13,15 @@ import dagster as dg
 
 from prodlytics import __version__
 from prodlytics.assets.checks import Check
-from prodlytics.assets.declare import DAILY, OWNERS, asset_key, column_schema
+from prodlytics.assets.declare import (
+    DAILY,
+    OWNERS,
+    accepted_previews,
+    asset_key,
+    check_specs,
+    column_schema,
+    resolved,
+)
 from prodlytics.assets.resources import Database, Places
 from prodlytics.datasets.registry import DATASETS, Dataset
 from prodlytics.partitions import production_days
@@ -32,33 +40,6 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
     name = f"archive/{dataset.name}"
     days = production_days(plant, running=False)
 
-    @dg.asset(
-        key=asset_key(plant, name),
-        deps=[asset_key(plant, dataset.name)],
-        group_name="archive",
-        owners=OWNERS,
-        description=f"Closed production days of {dataset.name} as verified Parquet files, one current file per day.",
-        kinds={"parquet"},
-        metadata={"dagster/column_schema": column_schema(dataset)},
-        partitions_def=days,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        freshness_policy=DAILY,
-        pool=f"{plant.plant}/archive",
-        check_specs=[
-            dg.AssetCheckSpec(
-                "schema",
-                asset=asset_key(plant, name),
-                description="Does every file hold the declared columns?",
-                partitions_def=days,
-            ),
-            dg.AssetCheckSpec(
-                "files_match_the_table",
-                asset=asset_key(plant, name),
-                description="Does every stored file read back as the rows of its day?",
-                partitions_def=days,
-            ),
-        ],
-    )
     def asset(context: dg.AssetExecutionContext, database: Database, places: Places) -> dg.MaterializeResult[Any]:
         from prodlytics.archive.store import ArchiveStore
         from prodlytics.archive.write import Day, archive_days
@@ -88,7 +69,29 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
             check_results=[check.result() for check in checks],
         )
 
-    return asset
+    with accepted_previews():
+        return dg.asset(
+            resolved(asset),
+            key=asset_key(plant, name),
+            deps=[asset_key(plant, dataset.name)],
+            group_name="archive",
+            owners=OWNERS,
+            description=f"Closed production days of {dataset.name} as verified Parquet, one current file per day.",
+            kinds={"parquet"},
+            metadata={"dagster/column_schema": column_schema(dataset)},
+            partitions_def=days,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            freshness_policy=DAILY,
+            pool=f"{plant.plant}/archive",
+            check_specs=check_specs(
+                asset_key(plant, name),
+                {
+                    "schema": "Does every file hold the declared columns?",
+                    "files_match_the_table": "Does every stored file read back as the rows of its day?",
+                },
+                days,
+            ),
+        )
 
 
 def _look(conn: Any, dataset: Dataset, results: list[ArchiveResult]) -> list[Check]:

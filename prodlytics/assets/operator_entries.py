@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from prodlytics.assets.checks import Check
-from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata
+from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata, resolved
 from prodlytics.assets.resources import Database
 from prodlytics.datasets.registry import DATASETS
 
@@ -40,6 +40,7 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
         name="schema",
         description="Do all rows have the declared columns, types, ranges and key?",
     )
+    @resolved
     def schema(database: Database) -> dg.AssetCheckResult:
         from prodlytics.assets.checks import schema_check
         from prodlytics.datasets.models import validate
@@ -55,6 +56,7 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
         name="stops_are_explained_in_time",
         description="Are reasons entered within five minutes of the start of a stop over two minutes?",
     )
+    @resolved
     def in_time(database: Database) -> dg.AssetCheckResult:
         from prodlytics.db.queries import sql
 

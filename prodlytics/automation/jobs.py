@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.declare import asset_key
+from prodlytics.assets.declare import asset_key, resolved
 from prodlytics.assets.resources import Database, Places
 from prodlytics.datasets.registry import DATASETS, DERIVED
 
@@ -78,6 +78,7 @@ def ingest_entries_job(plant: Plant) -> dg.JobDefinition:
     key = asset_key(plant, "operator_entries")
 
     @dg.op(description="Loads landed operator entries; each row is stored once, whatever the number of tries.")
+    @resolved
     def load_operator_entries(context: dg.OpExecutionContext, database: Database, places: Places) -> None:
         from prodlytics.assets.landed import load
 
@@ -100,6 +101,7 @@ def prune_history_job() -> dg.JobDefinition:
     """Delete old runs and their events: Dagster itself keeps them for ever (300 MB a day at 30 assets each 5 min)."""
 
     @dg.op(description=f"Deletes runs older than {KEEP_RUNS_DAYS} days, but for the newest success of each partition.")
+    @resolved
     def prune_runs(context: dg.OpExecutionContext) -> None:
         deleted = prune_runs_before(
             context.instance, dt.datetime.now(dt.UTC) - dt.timedelta(days=KEEP_RUNS_DAYS), context.run_id

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from prodlytics.assets.declare import resolved
 from prodlytics.assets.resources import Database
 from prodlytics.datasets.registry import DERIVED
 from prodlytics.partitions import production_days
@@ -37,6 +38,7 @@ def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Sched
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Running production day and every day that late data made dirty.",
     )
+    @resolved
     def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
         tick = context.scheduled_execution_time
         days = production_days(plant)
@@ -64,6 +66,7 @@ def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Schedu
             "the plant file). A fixed 05:00 would cut the night shift."
         ),
     )
+    @resolved
     def daily(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
         tick = context.scheduled_execution_time
         days = production_days(plant, running=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from prodlytics.assets.declare import resolved
 from prodlytics.assets.resources import Database, Places
 from prodlytics.automation.schedules import key_of
 from prodlytics.partitions import production_days
@@ -32,6 +33,7 @@ def landed_files(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Files in the landing place that have not been loaded yet.",
     )
+    @resolved
     def sensor(
         context: dg.SensorEvaluationContext, database: Database, places: Places
     ) -> dg.SensorResult | dg.SkipReason:
