@@ -1,0 +1,1 @@
+"""Pure manufacturing arithmetic: frames in, frames out, no Dagster and no database."""
