@@ -1,0 +1,1 @@
+"""The daily report: one page about one production day, and its charts."""

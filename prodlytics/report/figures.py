@@ -1,0 +1,361 @@
+"""From the frames of a day to the figures of the report.
+
+Belongs here: which numbers are shown, in which order, and which are missing. All ratios come from `kpi.oee.roll_up` and
+all losses from `kpi.losses.loss_tree`, so that the report says what every other reader says. Does not belong here:
+words and pictures.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from prodlytics.kpi import spans
+from prodlytics.kpi.losses import loss_tree
+from prodlytics.kpi.oee import roll_up
+from prodlytics.plant.model import Plant
+from prodlytics.report.data import DAYS_BEFORE, DailyData
+
+US_PER_MINUTE = 60e6
+#: Buckets a person is asked the reason of; short stops need none, planned stops and changeovers carry their own.
+ASKED = ("failure", "other_stop")
+#: Buckets that can be a cause.
+CAUSES = ("failure", "other_stop", "changeover")
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Shares between 0 and 1 (performance and OEE may be above); None with the reason where there is none."""
+
+    oee: float | None
+    availability: float | None
+    performance: float | None
+    quality: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class DayPoint:
+    """One day of the trend."""
+
+    production_date: dt.date
+    ratios: Ratios
+
+
+@dataclass(frozen=True)
+class MachineLine:
+    """One machine's day; counts are None if nothing at all is known of it."""
+
+    machine_id: str
+    name: str
+    ratios: Ratios
+    good: float | None
+    reject: float | None
+    rework: float | None
+    coverage: float | None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Minutes and money of one kind of loss; cost None where no machine has a rate."""
+
+    loss: str
+    minutes: float
+    cost: float | None
+    minutes_without_rate: float
+
+
+@dataclass(frozen=True)
+class LongestStop:
+    """The evidence beside a cause: its longest stop."""
+
+    machine: str
+    started_at: dt.datetime
+    minutes: float
+    fault_code: str | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What stopped machines: minutes inside the day, and the number of stops they belong to."""
+
+    code: str
+    minutes: float
+    stops: int
+    longest: LongestStop | None
+
+
+@dataclass(frozen=True)
+class Scrap:
+    """Rejected pieces with one explanation (both None: nobody said why)."""
+
+    category: str | None
+    reason: str | None
+    pieces: float
+    cost: float | None
+    pieces_without_cost: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure before and after; `hour` for figures that cannot be added up."""
+
+    column: str
+    old: float | None
+    new: float | None
+    hour: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Restated:
+    """What changed for one machine and day, and why."""
+
+    production_date: dt.date
+    machine: str
+    cause: str
+    hours: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything the report says, before it is put into words. Money is in the plant's currency."""
+
+    day: Ratios
+    before: Ratios
+    trend: tuple[DayPoint, ...]
+    planned_minutes: float
+    good: float | None
+    reject: float | None
+    rework: float | None
+    losses: tuple[Loss, ...]
+    lost_minutes: float
+    lost_cost: float | None
+    causes: tuple[Cause, ...]
+    asked_minutes: float
+    unexplained_minutes: float
+    unexplained_stops: int
+    machines: tuple[MachineLine, ...]
+    scrap: tuple[Scrap, ...]
+    restated: tuple[Restated, ...]
+    coverage: float | None
+    unknown_minutes: float
+    gap_parts: float
+    quarantine: tuple[tuple[str, str, int], ...]
+    as_of: dt.datetime | None
+
+
+def figures_of(data: DailyData) -> Figures:
+    """Compute the figures of one production day."""
+    plant = data.plant
+    total = roll_up(data.oee, [], plant.convention).iloc[0] if len(data.oee) else None
+    losses = _losses(data)
+    costs = [loss.cost for loss in losses if loss.cost is not None]
+    asked, unexplained = _asked(data.ledger)
+    return Figures(
+        day=_ratios(total),
+        before=_ratios(roll_up(data.previous_oee, [], plant.convention).iloc[0] if len(data.previous_oee) else None),
+        trend=_trend(data),
+        planned_minutes=0.0 if total is None else float(total["planned_time_us"]) / US_PER_MINUTE,
+        good=None if total is None else float(total["good_count"]),
+        reject=None if total is None else float(total["reject_count"]),
+        rework=None if total is None else float(total["rework_count"]),
+        losses=losses,
+        lost_minutes=sum(loss.minutes for loss in losses),
+        lost_cost=sum(costs) if costs else None,
+        causes=_causes(data),
+        asked_minutes=float(asked["minutes"].sum()),
+        unexplained_minutes=float(unexplained["minutes"].sum()),
+        unexplained_stops=int(unexplained["stop_id"].nunique()),
+        machines=_machines(data),
+        scrap=_scrap(data.scrap),
+        restated=_restated(plant, data.restatements),
+        coverage=_coverage(total),
+        unknown_minutes=0.0 if total is None else float(total["unknown_us"]) / US_PER_MINUTE,
+        gap_parts=0.0 if total is None else float(total["gap_good_count"] + total["gap_reject_count"]),
+        quarantine=tuple(
+            (str(row["dataset"]), str(row["reason"]), int(row["rows"]))
+            for row in data.quarantine.sort_values(
+                ["rows", "dataset", "reason"], ascending=[False, True, True]
+            ).to_dict("records")
+        ),
+        as_of=data.oee["as_of"].max().to_pydatetime() if len(data.oee) else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def _ratios(row: Any) -> Ratios:
+    if row is None:
+        return Ratios(None, None, None, None, "no_data")
+    return Ratios(
+        oee=_number(row["oee"]),
+        availability=_number(row["availability"]),
+        performance=_number(row["performance"]),
+        quality=_number(row["quality"]),
+        reason=_text(row["null_reason"]),
+    )
+
+
+def _coverage(row: Any) -> float | None:
+    """Share of the scheduled time for which the state was known; None where nothing was scheduled."""
+    if row is None:
+        return None
+    buckets = ("running", "failure", "changeover", "planned_stop", "other_stop", "micro_stop")
+    known = sum(float(row[f"{bucket}_us"]) for bucket in buckets)
+    unknown = float(row["unknown_us"])
+    return known / (known + unknown) if known + unknown > 0 else None
+
+
+def _trend(data: DailyData) -> tuple[DayPoint, ...]:
+    hours = pd.concat([frame for frame in (data.previous_oee, data.oee) if len(frame)] or [data.oee])
+    days = roll_up(hours, ["production_date"], data.plant.convention) if len(hours) else hours
+    found = {row["production_date"]: _ratios(row) for row in days.to_dict("records")}
+    dates = [data.production_date - dt.timedelta(days=back) for back in range(DAYS_BEFORE, -1, -1)]
+    return tuple(DayPoint(date, found.get(date, _ratios(None))) for date in dates)
+
+
+def _losses(data: DailyData) -> tuple[Loss, ...]:
+    """Largest first; what a machine gained against its ideal cycle stays negative and comes last."""
+    if data.oee.empty:
+        return ()
+    tree = loss_tree(data.ledger, data.oee, data.scrap, data.plant)
+    tree = tree.assign(unrated=tree["minutes"].where(tree["cost"].isna(), 0.0))
+    sums = tree.groupby("loss", sort=True)[["minutes", "cost", "unrated"]].sum(min_count=1).reset_index()
+    rows = sorted(sums.to_dict("records"), key=lambda row: (-row["minutes"], row["loss"]))
+    return tuple(
+        Loss(str(row["loss"]), float(row["minutes"]), _number(row["cost"]), float(row["unrated"]))
+        for row in rows
+        if row["minutes"] or _number(row["cost"])
+    )
+
+
+def _timed(ledger: pd.DataFrame, buckets: tuple[str, ...]) -> pd.DataFrame:
+    rows = ledger[ledger["bucket"].isin(buckets)]
+    return rows.assign(minutes=(spans.to_us(rows["ends_at"]) - spans.to_us(rows["starts_at"])) / US_PER_MINUTE)
+
+
+def _asked(ledger: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stops people are asked about, and those nobody answered."""
+    asked = _timed(ledger, ASKED)
+    return asked, asked[asked["reason_code"].isna()]
+
+
+def _causes(data: DailyData) -> tuple[Cause, ...]:
+    """All causes, longest first; a changeover the controller reported is one even without a code."""
+    rows = _timed(data.ledger, CAUSES)
+    code = rows["reason_code"].where(rows["reason_code"].notna() | (rows["bucket"] != "changeover"), "changeover")
+    rows = rows.assign(code=code)[code.notna()]
+    causes = [
+        Cause(str(name), float(group["minutes"].sum()), int(group["stop_id"].nunique()), _longest(data, group))
+        for name, group in rows.groupby("code", sort=True)
+    ]
+    return tuple(sorted(causes, key=lambda cause: (-cause.minutes, cause.code)))
+
+
+def _longest(data: DailyData, rows: pd.DataFrame) -> LongestStop | None:
+    by_stop = rows.groupby("stop_id", sort=True)["minutes"].sum()
+    if by_stop.empty:
+        return None
+    stop_id = by_stop.idxmax()
+    parts = data.stops[data.stops["stop_id"] == stop_id].sort_values("time_start")
+    own = rows[rows["stop_id"] == stop_id].sort_values("starts_at").iloc[0]
+    same = parts[parts["reason_code"] == own["reason_code"]] if _text(own["reason_code"]) else parts
+    return LongestStop(
+        machine=_machine_name(data.plant, str(own["machine_id"])),
+        started_at=own["starts_at"].to_pydatetime(),
+        minutes=float(by_stop.max()),
+        fault_code=next(iter(same["fault_code"].dropna()), None),
+        note=next(iter(same["notes"].dropna()), None),
+    )
+
+
+def _machine_name(plant: Plant, machine_id: str) -> str:
+    return next((machine.name for machine in plant.machines if machine.id == machine_id), machine_id)
+
+
+def _machines(data: DailyData) -> tuple[MachineLine, ...]:
+    """Worst first; machines without an OEE after the others, in the order of the plant file."""
+    rolled = roll_up(data.oee, ["machine_id"], data.plant.convention) if len(data.oee) else data.oee
+    rows = {row["machine_id"]: row for row in rolled.to_dict("records")}
+    known = [machine.id for machine in data.plant.machines]
+    lines = [
+        MachineLine(
+            machine_id=name,
+            name=_machine_name(data.plant, name),
+            ratios=_ratios(rows.get(name)),
+            good=None if name not in rows else _number(rows[name]["good_count"]),
+            reject=None if name not in rows else _number(rows[name]["reject_count"]),
+            rework=None if name not in rows else _number(rows[name]["rework_count"]),
+            coverage=_coverage(rows.get(name)),
+        )
+        for name in [*known, *sorted(set(rows) - set(known))]
+    ]
+    return tuple(sorted(lines, key=lambda line: (line.ratios.oee is None, line.ratios.oee or 0.0)))
+
+
+def _scrap(scrap: pd.DataFrame) -> tuple[Scrap, ...]:
+    """Dearest first, then most pieces."""
+    if scrap.empty:
+        return ()
+    cost = scrap[["material_cost", "labor_cost", "machine_cost"]].sum(axis=1, min_count=1)
+    rows = scrap.assign(cost=cost, costless=scrap["quantity"].where(cost.isna(), 0.0))
+    groups = rows.groupby(["scrap_category", "scrap_reason"], dropna=False, sort=True)
+    sums = groups[["quantity", "cost", "costless"]].sum(min_count=1).reset_index()
+    found = [
+        Scrap(
+            _text(row["scrap_category"]), _text(row["scrap_reason"]), float(row["quantity"]), _number(row["cost"]),
+            float(row["costless"]),
+        )
+        for row in sums.to_dict("records")
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda item: (-(item.cost or 0.0), -item.pieces)))
+
+
+def _restated(plant: Plant, rows: pd.DataFrame) -> tuple[Restated, ...]:
+    """Per day, machine and cause: counts and times added up over the hours, the OEE of the hour that moved most."""
+    if rows.empty:
+        return ()
+    ordered = rows.sort_values(["new_revision", "column_name"], kind="stable")
+    hourly = ordered.groupby(
+        ["production_date", "machine_id", "time_bucket", "column_name"], sort=True, as_index=False
+    ).agg(old_value=("old_value", _first), new_value=("new_value", _last), cause=("cause", _last))
+    found = []
+    for _, group in hourly.groupby(["production_date", "machine_id", "cause"], sort=True):
+        first = group.iloc[0]
+        changes = [_change(str(column), cells) for column, cells in group.groupby("column_name", sort=True)]
+        moved = tuple(change for change in changes if change.old != change.new)
+        if moved:
+            name = _machine_name(plant, str(first["machine_id"]))
+            hours = int(group["time_bucket"].nunique())
+            found.append(Restated(first["production_date"], name, str(first["cause"]), hours, moved))
+    return tuple(found)
+
+
+def _first(values: pd.Series[Any]) -> Any:
+    """Unlike pandas' own, keeps a missing first value: "no figure" is what was said before."""
+    return values.iloc[0]
+
+
+def _last(values: pd.Series[Any]) -> Any:
+    return values.iloc[-1]
+
+
+def _change(column: str, cells: pd.DataFrame) -> Change:
+    if column in ("oee", "availability", "performance", "quality"):
+        # Ratios are not added up: the hour that moved most.
+        moved = (cells["new_value"].fillna(-1) - cells["old_value"].fillna(-1)).abs()
+        row = cells.iloc[int(moved.to_numpy().argmax())]
+        return Change(column, _number(row["old_value"]), _number(row["new_value"]), row["time_bucket"].to_pydatetime())
+    old, new = (_number(cells[side].sum(min_count=1)) for side in ("old_value", "new_value"))
+    return Change(column, old, new, None)

@@ -1,0 +1,218 @@
+"""The sentences of the report.
+
+Belongs here: plain English made from figures, used by the HTML and the plain-text part alike. Does not belong here:
+layout.
+"""
+
+from __future__ import annotations
+
+from prodlytics.plant.model import Plant
+from prodlytics.report import words
+from prodlytics.report.figures import Change, Figures, LongestStop, Restated, Scrap
+
+_COLUMNS = {
+    "oee": "OEE",
+    "availability": "availability",
+    "performance": "performance",
+    "quality": "quality",
+    "good_count": "good parts",
+    "reject_count": "rejects",
+    "rework_count": "rework",
+    "run_time_us": "run time",
+    "planned_time_us": "planned time",
+}
+
+
+def headline(plant: Plant, figures: Figures) -> str:
+    """What a mail program shows beside the subject."""
+    oee = words.percent(figures.day.oee, words.no_figure(figures.day.reason))
+    return f"OEE {oee}. {lost(plant, figures)}"
+
+
+def compared(figures: Figures) -> str:
+    """The day against the day before and the days before."""
+    day, before, whole = figures.day.oee, figures.trend[-2].ratios.oee, figures.before.oee
+    if day is None:
+        return "There is nothing to compare with earlier days."
+    parts = []
+    if before is not None:
+        parts.append(f"{words.points(day - before)} on the day before ({words.percent(before)})")
+    if whole is not None:
+        parts.append(
+            f"{words.points(day - whole)} on the {len(figures.trend) - 1} days before ({words.percent(whole)})"
+        )
+    text = ", ".join(parts) or "no earlier figure to compare with"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def lost(plant: Plant, figures: Figures) -> str:
+    """The day in one sentence."""
+    if figures.good is None:
+        return "No data arrived for this day."
+    if not figures.planned_minutes:
+        return "Nothing was planned on this day."
+    cost = "" if figures.lost_cost is None else f", worth {words.money(figures.lost_cost, plant.currency)}"
+    made = f"{words.count(figures.good)} good parts and {words.count(figures.reject)} rejects"
+    return (
+        f"Of {words.hours(figures.planned_minutes)} planned, {words.hours(figures.lost_minutes)} were lost{cost}. "
+        f"Made: {made}."
+    )
+
+
+def trend(figures: Figures) -> str:
+    """The trend chart in words."""
+    known = [point for point in figures.trend if point.ratios.oee is not None]
+    if not known:
+        return f"No OEE on any of the last {len(figures.trend)} days."
+    best = max(known, key=lambda point: point.ratios.oee or 0.0)
+    worst = min(known, key=lambda point: point.ratios.oee or 0.0)
+    missing = len(figures.trend) - len(known)
+    return (
+        f"OEE of the last {len(figures.trend)} days: best {words.percent(best.ratios.oee)} on "
+        f"{words.short_date(best.production_date)}, worst {words.percent(worst.ratios.oee)} on "
+        f"{words.short_date(worst.production_date)}" + (f", no figure on {missing} of them." if missing else ".")
+    )
+
+
+def day_chart(figures: Figures) -> str:
+    """The strips of the day in words: the table beside them has the figures."""
+    return (
+        f"What each of the {len(figures.machines)} machines did during the day, as coloured strips by hour. "
+        f"Time without data: {words.minutes(figures.unknown_minutes)}."
+    )
+
+
+def unrated(figures: Figures) -> str:
+    """Lost time that has no price."""
+    total = sum(loss.minutes_without_rate for loss in figures.losses)
+    return f"{words.minutes(total)} of it have no cost rate and are not in the money." if total > 0 else ""
+
+
+def nothing_lost(figures: Figures) -> str:
+    """Why the table of losses is empty."""
+    if figures.good is None:
+        return "No data."
+    return "Nothing was lost." if figures.planned_minutes else "Nothing was planned, so nothing was lost."
+
+
+def no_causes(figures: Figures) -> str:
+    """Why there are no causes."""
+    if figures.good is None:
+        return "No data."
+    if figures.unexplained_stops:
+        return "Nobody gave a reason for any stop."
+    return "No machine was stopped."
+
+
+def unexplained(figures: Figures) -> str:
+    """Stops nobody explained, as a share of those people are asked about."""
+    if not figures.asked_minutes:
+        return ""
+    share = figures.unexplained_minutes / figures.asked_minutes
+    if not figures.unexplained_stops:
+        return "Every unplanned stop has a reason."
+    stops = "1 stop" if figures.unexplained_stops == 1 else f"{figures.unexplained_stops} stops"
+    return (
+        f"Without a reason: {words.percent(share)} of unplanned stop time "
+        f"({words.minutes(figures.unexplained_minutes)}, {stops})."
+    )
+
+
+def suspects(plant: Plant, figures: Figures) -> str:
+    """Machines faster than they can be."""
+    limit = plant.thresholds.performance_suspect
+    names = [
+        line.name
+        for line in figures.machines
+        if line.ratios.performance is not None and line.ratios.performance > limit
+    ]
+    if not names:
+        return ""
+    return f"Performance above {limit:.0%}, so the ideal cycle is probably wrong: {', '.join(names)}."
+
+
+def no_scrap(figures: Figures) -> str:
+    """Why there is no scrap."""
+    return "No data." if figures.good is None else "No scrap was recorded."
+
+
+def scrap_name(plant: Plant, item: Scrap) -> str:
+    """What people said about rejects."""
+    return words.scrap_name(plant, item.category, item.reason) or "No reason given"
+
+
+def evidence(plant: Plant, stop: LongestStop) -> str:
+    """The longest stop of a cause."""
+    text = (
+        f"Longest: {stop.machine}, {words.local_time(stop.started_at, plant.zone)}, {words.minutes(stop.minutes)}"
+        + (f", fault {stop.fault_code}" if stop.fault_code else "")
+    )
+    return f"{text}. “{stop.note}”" if stop.note else f"{text}."
+
+
+def changes(plant: Plant, item: Restated) -> str:
+    """Old and new figures of one restatement."""
+    said = "; ".join(_change(plant, change) for change in item.changes)
+    return f"{said} ({item.hours} {'hour' if item.hours == 1 else 'hours'} restated)."
+
+
+def _change(plant: Plant, change: Change) -> str:
+    name = _COLUMNS.get(change.column, change.column)
+    if change.hour is not None:
+        at = words.local_time(change.hour, plant.zone)
+        return f"{name} of {at} {_value(change.column, change.old)} → {_value(change.column, change.new)}"
+    return f"{name} {_value(change.column, change.old)} → {_value(change.column, change.new)}"
+
+
+def _value(column: str, value: float | None) -> str:
+    if value is None:
+        return "no figure"
+    if column in ("oee", "availability", "performance", "quality"):
+        return words.percent(value)
+    return words.minutes(value / 60e6) if column.endswith("_us") else words.count(value)
+
+
+def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
+    """What the figures rest on."""
+    low = [
+        f"{line.name} {words.percent(line.coverage)}"
+        for line in figures.machines
+        if line.coverage is not None and line.coverage < plant.thresholds.coverage
+    ]
+    silent = [line.name for line in figures.machines if line.good is None]
+    missing = "no data" if figures.good is None else "nothing was scheduled"
+    rows = [
+        ("Scheduled time with known state", words.percent(figures.coverage, missing)),
+        ("Time without data", words.minutes(figures.unknown_minutes) if figures.good is not None else "no data"),
+    ]
+    if low:
+        rows.append((f"Machines under {plant.thresholds.coverage:.0%}", ", ".join(low)))
+    if silent:
+        rows.append(("Machines without any row", ", ".join(silent)))
+    if figures.gap_parts:
+        rows.append(("Parts counted while the state was unknown, not in OEE", words.count(figures.gap_parts)))
+    rows.append(("Unplanned stops without a reason", words.minutes(figures.unexplained_minutes)))
+    rows.append(("Rows quarantined", words.count(sum(count for _, _, count in figures.quarantine))))
+    rows.extend((f"– {dataset}: {reason}", words.count(count)) for dataset, reason, count in figures.quarantine)
+    return rows
+
+
+def as_of(plant: Plant, figures: Figures) -> str:
+    """Up to when data was in."""
+    if figures.as_of is None:
+        return "No data had arrived when this report was made."
+    local = figures.as_of.astimezone(plant.zone)
+    return f"Data up to {words.long_date(local.date())}, {local:%H:%M} ({plant.timezone})."
+
+
+def convention(plant: Plant) -> str:
+    """The rules in force, in words."""
+    rules = plant.convention
+    return (
+        f"planned stops {_rule(rules.planned_stops)}, changeovers {_rule(rules.changeover)}, time without data "
+        f"{_rule(rules.unknown)}, rework {'counts as good' if rules.rework_is_good else 'does not count as good'}"
+    )
+
+
+def _rule(choice: str) -> str:
+    return "excluded" if choice == "excluded" else "counted as availability loss"
