@@ -10,7 +10,7 @@ import datetime as dt
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import dagster as dg
 
@@ -31,8 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def resolved(function: F) -> F:
-    """Give a function its annotations as types: Dagster reads them so, and postponed ones are text."""
-    function.__annotations__ = get_type_hints(function)
+    """Give a function its annotations as types: Dagster reads them so, and postponed ones are text.
+
+    `MaterializeResult[Any]`, which the type checker wants, is for Dagster no MaterializeResult: it gets the bare class.
+    """
+    hints = get_type_hints(function)
+    if get_origin(hints.get("return")) is dg.MaterializeResult:
+        hints["return"] = dg.MaterializeResult
+    function.__annotations__ = hints
     return function
 
 

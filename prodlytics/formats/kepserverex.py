@@ -7,19 +7,22 @@ samples are kept (`judge.py`). A broken record costs that record, a broken line 
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import fields as dataclass_fields
+from itertools import chain
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from prodlytics.formats.judge import RawSamples, Rules, judge
-from prodlytics.formats.sample import GOOD_QUALITY, Floats, Parsed, payload_of, shown
+from prodlytics.formats.sample import GOOD_QUALITY, Floats, Parsed, UnreadableFileError, payload_of, shown
 from prodlytics.formats.times import Times, epoch_times, read_times
 from prodlytics.formats.values import not_finite, number_of, quality_of
 
@@ -28,6 +31,10 @@ SOURCE = "kepserverex"
 BATCH = 200_000
 #: C code of a controller prints these where JSON wants a number; Python reads NaN, and the sample is refused alone.
 _BARE_NAN = re.compile(r"(:\s*)[-+]?(?:nan|inf(?:inity)?|1\.#\w+)(?=\s*[,}\]])", re.IGNORECASE)
+#: A message is far shorter; 100,000 updates of a full agent buffer take about 10 MiB.
+_LINE_LIMIT = 64 * 2**20
+#: Longest document over several lines that is read as one.
+_DOCUMENT_LIMIT = 64 * 2**20
 _MISSING = object()
 _NUMERIC = frozenset((int, float, bool))
 
@@ -46,6 +53,9 @@ class Fields:
     @classmethod
     def named(cls, columns: dict[str, str | int]) -> Fields:
         """From the `columns` of a landing format: field of ours to name of theirs."""
+        unknown = sorted(set(columns) - {field.name for field in dataclass_fields(cls)})
+        if unknown:
+            raise UnreadableFileError(f"a KEPServerEX message has no field {', '.join(unknown)}")
         return replace(cls(), **{ours: str(theirs) for ours, theirs in columns.items()})
 
 
@@ -109,6 +119,38 @@ def parse_lines(
             batch = _Batch(batch.first_position + len(batch.ids))
     if batch.ids:
         yield _frame(batch, rules, origin)
+
+
+def parse_file(file: BinaryIO, rules: Rules, origin: str, fields: Fields = _DEFAULT) -> Iterator[Parsed]:
+    """A file: a message a line, or one document over several lines as people save it.
+
+    Raises:
+        UnreadableFileError: The file is no text.
+    """
+    lines = _lines(file)
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        return
+    if isinstance(_json(first), _Record) and first.lstrip(b"\xef\xbb\xbf \t")[:1] in (b"{", b"["):
+        rest = file.read(_DOCUMENT_LIMIT)
+        if len(rest) < _DOCUMENT_LIMIT:
+            if isinstance(_json(first + rest), _Record):
+                yield from parse_lines(chain([first], rest.splitlines(keepends=True)), rules, origin, fields)
+            else:
+                yield parse(first + rest, rules, origin, fields)
+            return
+        lines = chain(_lines(io.BytesIO(rest[: rest.rfind(b"\n") + 1])), _lines(file, rest[rest.rfind(b"\n") + 1 :]))
+    yield from parse_lines(chain([first], lines), rules, origin, fields)
+
+
+def _lines(file: BinaryIO, start: bytes = b"") -> Iterator[bytes]:
+    while line := start + file.readline(_LINE_LIMIT):
+        start = b""
+        if len(line) >= _LINE_LIMIT:
+            raise UnreadableFileError(
+                f"a line is longer than {_LINE_LIMIT // 2**20} MiB: this is not a file of messages"
+            )
+        yield line
 
 
 def _joined(parts: list[Parsed]) -> Parsed:

@@ -36,7 +36,9 @@ def cut_at(frame: pd.DataFrame, edges: Sequence[dt.datetime]) -> pd.DataFrame:
     is_last = nth == pieces[rows] - 1
     out = frame.iloc[rows].reset_index(drop=True)
     zone = frame["starts_at"].dtype
-    out["starts_at"] = pd.Series(np.where(nth == 0, starts[rows], cuts[before])).astype("datetime64[us, UTC]").astype(zone)
+    out["starts_at"] = (
+        pd.Series(np.where(nth == 0, starts[rows], cuts[before])).astype("datetime64[us, UTC]").astype(zone)
+    )
     out["ends_at"] = pd.Series(np.where(is_last, ends[rows], cuts[inner])).astype("datetime64[us, UTC]").astype(zone)
     if "is_open" in out:
         out["is_open"] = out["is_open"].to_numpy(dtype=bool) & is_last

@@ -145,13 +145,13 @@ def _parts(
     rows, time, hour, begins = rows[inside], time[inside], hour[inside], begins[inside]
     # A part is made in the time before its event; the last one before a silence was still seen.
     row = spans.covering(cells.start, cells.end, np.maximum(time - 1, begins))
-    bucket = spans.pick(spans.texts(cells.rows["bucket"]), row)
+    unknown = (cells.rows["state"] == "unknown").to_numpy(dtype=bool)
     date = spans.texts(cells.rows["production_date"])[np.where(row >= 0, row, cells.first[hour])]
     return _Parts(
         rows=rows,
         time=time,
         hour=hour.astype(np.int64),
-        in_gap=(bucket == "unknown") | (rows["flag"] == "estimated").to_numpy(dtype=bool),
+        in_gap=((row >= 0) & unknown[row]) | (rows["flag"] == "estimated").to_numpy(dtype=bool),
         ideal_us=_ideal_us(plant, machine, spans.texts(rows["part_number"]), date),
     )
 

@@ -105,7 +105,7 @@ def oddities(plant: Plant, series: Sequence[Series], begin: int, end: int, seed:
         rows.append(Oddity(int(one.time[k]) + 7, alias[one.machine], one.metric, np.nan, 192, 400, "not_a_number"))
     for one, k in take(2, sensors):
         ahead = int(one.time[k]) + YEAR_MS
-        rows.append(Oddity(ahead, alias[one.machine], one.metric, float(one.value[k]), 192, 400, "time_ahead"))
+        rows.append(Oddity(ahead, alias[one.machine], one.metric, float(one.value[k]), 192, 400, "future_time"))
     for one, k in take(4, fit):
         rows.append(Oddity(int(one.time[k]) + 11, alias[one.machine], one.metric, 0.0, 0, 400, "bad_quality"))
     for n, (one, k) in enumerate(take(6, sensors)):

@@ -35,7 +35,7 @@ class Truth:
         end: First instant after.
         telemetry_rows: Samples in all telemetry files, wrong ones included.
         odd_rows: Rows that are not simply stored, by what is wrong with them: unknown_machine, not_a_number and
-            time_ahead are set aside; of each conflict the sample sent first is set aside; duplicate rows are dropped;
+            future_time are set aside; of each conflict the sample sent first is set aside; duplicate rows are dropped;
             bad_quality rows are stored with their quality and never counted.
         troubles: What the story did on purpose: kind, machine, starts_at, ends_at, detail.
         states: machine_id, starts_at, ends_at, state, reason_code, fault_code, work_order, part_number.

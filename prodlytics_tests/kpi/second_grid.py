@@ -5,6 +5,7 @@ Independent of the product's code on purpose; slow on purpose.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 NOT_STOPPED = ("running", "unknown")
@@ -35,6 +36,7 @@ class Cell:
 def ledger(state: list[tuple[str, str | None]], plan: list[str], said: list[Said], micro_stop_s: int) -> list[Cell]:
     """One cell per second of (state, fault) and plan."""
     stop_of = _stops([name for name, _ in state])
+    planned_s = Counter(stop for stop, wanted in zip(stop_of, plan, strict=True) if wanted == "planned")
     cells = []
     for second, ((name, fault), wanted) in enumerate(zip(state, plan, strict=True)):
         stop = stop_of[second]
@@ -49,12 +51,11 @@ def ledger(state: list[tuple[str, str | None]], plan: list[str], said: list[Said
             by_person = _latest(said, second, stop_of)
             by_fault = FAULT_REASON.get(fault or "")
             reason = by_person or by_fault
-            length = sum(1 for other, of in enumerate(stop_of) if of == stop and plan[other] == "planned")
             if wanted == "planned_stop":
                 bucket = "planned_stop"
             elif by_person:
                 bucket = LOSS[by_person]
-            elif length < micro_stop_s:
+            elif planned_s[stop] < micro_stop_s:
                 bucket = "micro_stop"
             elif by_fault:
                 bucket = LOSS[by_fault]
