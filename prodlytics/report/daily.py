@@ -11,7 +11,8 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from prodlytics.report import charts, sentences, words
 from prodlytics.report.data import DailyData, Report
 from prodlytics.report.figures import Figures, figures_of
 
-#: Restatements beyond these are counted, not listed: the page is for one minute.
+#: Beyond these, restatements and reasons of scrap are added up, not listed: the page is for one minute.
 RESTATED_SHOWN = 8
+SCRAP_SHOWN = 6
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -40,7 +42,7 @@ def build(data: DailyData) -> Report:
     plant, figures = data.plant, figures_of(data)
     says = _sayings(plant, data.production_date, figures)
     summary = _summary(plant, data.production_date, figures)
-    plain_text = _render("daily.txt.j2", plant, {**says, "fingerprint": ""})
+    plain_text = _render("daily.txt.j2", {**says, "fingerprint": ""})
     # Of what is said, not of how it is drawn: a new version of the drawing library is no new report.
     fingerprint = hashlib.sha256(f"{json.dumps(summary, sort_keys=True)}\n{plain_text}".encode()).hexdigest()
     start, end = production_day(plant, data.production_date)
@@ -48,7 +50,7 @@ def build(data: DailyData) -> Report:
         "trend": _data_uri(charts.trend_chart(figures.trend)),
         "day": _data_uri(charts.day_chart(plant, data.ledger, start, end)),
     }
-    html = _render("daily.html.j2", plant, {**says, "fingerprint": fingerprint, "images": images})
+    html = _render("daily.html.j2", {**says, "fingerprint": fingerprint, "images": images})
     return Report(html, plain_text, summary, fingerprint)
 
 
@@ -75,6 +77,8 @@ def _sayings(plant: Plant, date: dt.date, figures: Figures) -> dict[str, Any]:
         "scrap_pieces": sum(item.pieces for item in figures.scrap),
         "scrap_cost": sum(costs) if costs else None,
         "scrap_costless": sum(item.pieces_without_cost for item in figures.scrap),
+        "scrap_shown": figures.scrap[:SCRAP_SHOWN],
+        "scrap_rest": sentences.scrap_rest(figures.scrap[SCRAP_SHOWN:]),
         "restated_shown": RESTATED_SHOWN,
         "data_quality": sentences.data_quality(plant, figures),
         "as_of": sentences.as_of(plant, figures),
@@ -84,19 +88,10 @@ def _sayings(plant: Plant, date: dt.date, figures: Figures) -> dict[str, Any]:
 
 @cache
 def _environment(escape: bool) -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=escape,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=False,
-        keep_trailing_newline=True,
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=escape, undefined=jinja2.StrictUndefined
     )
-
-
-def _render(template: str, plant: Plant, context: dict[str, Any]) -> str:
-    environment = _environment(template.endswith(".html.j2")).overlay()
-    environment.filters = {
-        **environment.filters,
+    environment.filters |= {
         "band": words.band,
         "percent": words.percent,
         "whole_percent": words.whole_percent,
@@ -105,14 +100,28 @@ def _render(template: str, plant: Plant, context: dict[str, Any]) -> str:
         "long_date": words.long_date,
         "short_date": words.short_date,
         "loss_name": words.loss_name,
-        "money": partial(words.money, currency=plant.currency),
-        "cost": partial(words.scrap_cost, currency=plant.currency),
-        "reason_name": partial(words.reason_name, plant),
-        "scrap_name": partial(sentences.scrap_name, plant),
-        "evidence": partial(sentences.evidence, plant),
-        "changes": partial(sentences.changes, plant),
+        "money": _of_plant(lambda plant, cost: words.money(cost, plant.currency)),
+        "cost": _of_plant(lambda plant, cost, costless: words.scrap_cost(cost, costless, plant.currency)),
+        "reason_name": _of_plant(words.reason_name),
+        "scrap_name": _of_plant(sentences.scrap_name),
+        "evidence": _of_plant(sentences.evidence),
+        "changes": _of_plant(sentences.changes),
     }
-    return environment.get_template(template).render(context)
+    return environment
+
+
+def _of_plant(function: Callable[..., str]) -> Callable[..., str]:
+    """A filter whose first argument is the plant of the page: compiled templates are shared by all plants."""
+
+    @jinja2.pass_context
+    def call(context: jinja2.runtime.Context, *values: Any) -> str:
+        return function(context["plant"], *values)
+
+    return call
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    return _environment(template.endswith(".html.j2")).get_template(template).render(context)
 
 
 def _data_uri(png: bytes) -> str:

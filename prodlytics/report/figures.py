@@ -18,6 +18,7 @@ from prodlytics.kpi.losses import loss_tree
 from prodlytics.kpi.oee import roll_up
 from prodlytics.plant.model import Plant
 from prodlytics.report.data import DAYS_BEFORE, DailyData
+from prodlytics.report.words import CHANGEOVER
 
 US_PER_MINUTE = 60e6
 #: Buckets a person is asked the reason of; short stops need none, planned stops and changeovers carry their own.
@@ -254,7 +255,7 @@ def _asked(ledger: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _causes(data: DailyData) -> tuple[Cause, ...]:
     """All causes, longest first; a changeover the controller reported is one even without a code."""
     rows = _timed(data.ledger, CAUSES)
-    code = rows["reason_code"].where(rows["reason_code"].notna() | (rows["bucket"] != "changeover"), "changeover")
+    code = rows["reason_code"].where(rows["reason_code"].notna() | (rows["bucket"] != "changeover"), CHANGEOVER)
     rows = rows.assign(code=code)[code.notna()]
     causes = [
         Cause(str(name), float(group["minutes"].sum()), int(group["stop_id"].nunique()), _longest(data, group))

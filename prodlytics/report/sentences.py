@@ -33,7 +33,7 @@ def compared(figures: Figures) -> str:
     """The day against the day before and the days before."""
     day, before, whole = figures.day.oee, figures.trend[-2].ratios.oee, figures.before.oee
     if day is None:
-        return "There is nothing to compare with earlier days."
+        return "No figure to compare with earlier days."
     parts = []
     if before is not None:
         parts.append(f"{words.points(day - before)} on the day before ({words.percent(before)})")
@@ -128,12 +128,27 @@ def suspects(plant: Plant, figures: Figures) -> str:
     ]
     if not names:
         return ""
-    return f"Performance above {limit:.0%}, so the ideal cycle is probably wrong: {', '.join(names)}."
+    return f"Performance above {words.whole_percent(limit)}, so the ideal cycle is probably wrong: {', '.join(names)}."
 
 
 def no_scrap(figures: Figures) -> str:
     """Why there is no scrap."""
     return "No data." if figures.good is None else "No scrap was recorded."
+
+
+def scrap_rest(items: tuple[Scrap, ...]) -> tuple[str, Scrap] | None:
+    """What is not listed, as one line; None if everything is."""
+    if not items:
+        return None
+    costs = [item.cost for item in items if item.cost is not None]
+    total = Scrap(
+        None,
+        None,
+        sum(item.pieces for item in items),
+        sum(costs) if costs else None,
+        sum(item.pieces_without_cost for item in items),
+    )
+    return f"{len(items)} more {'reason' if len(items) == 1 else 'reasons'}", total
 
 
 def scrap_name(plant: Plant, item: Scrap) -> str:
@@ -186,7 +201,7 @@ def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
         ("Time without data", words.minutes(figures.unknown_minutes) if figures.good is not None else "no data"),
     ]
     if low:
-        rows.append((f"Machines under {plant.thresholds.coverage:.0%}", ", ".join(low)))
+        rows.append((f"Machines under {words.whole_percent(plant.thresholds.coverage)}", ", ".join(low)))
     if silent:
         rows.append(("Machines without any row", ", ".join(silent)))
     if figures.gap_parts:

@@ -24,6 +24,9 @@ _NO_FIGURE = {
     "no_parts": "no parts",
 }
 
+#: Stands for the reason of a changeover the controller reported and nobody coded.
+CHANGEOVER = "changeover"
+
 LOSS_NAMES = {
     "unplanned_stop": "Unplanned stops",
     "changeover": "Changeovers",
@@ -122,6 +125,8 @@ def local_time(instant: dt.datetime, zone: ZoneInfo) -> str:
 
 def reason_name(plant: Plant, code: str) -> str:
     """A reason as people call it, with its category; a code nobody configured is shown as it is."""
+    if code == CHANGEOVER:
+        return "Changeover, nothing said"
     for category in plant.reasons:
         if category.code == code:
             return category.name
