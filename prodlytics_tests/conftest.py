@@ -1,0 +1,65 @@
+"""Fixtures every room's tests may use, and the switch that makes a skipped test a failure.
+
+Belongs here: servers, databases, shared data. Does not belong here: a room's own small plants and frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prodlytics_tests.servers import plain
+from prodlytics_tests.servers.databases import migrated_database
+from prodlytics_tests.servers.place import PROJECT
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fail-on-skip", action="store_true", help="fail if any test was skipped, and list them")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = _skipped(terminalreporter)
+    if terminalreporter.config.getoption("--fail-on-skip") and skipped:
+        terminalreporter.section("skipped, which --fail-on-skip forbids")
+        for name, reason in skipped:
+            terminalreporter.line(f"{name}: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--fail-on-skip") and reporter is not None and _skipped(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped(reporter: pytest.TerminalReporter) -> list[tuple[str, str]]:
+    """Name and reason of every skipped test; with xdist only the controller knows them."""
+    return [
+        (report.nodeid, report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr))
+        for report in reporter.stats.get("skipped", [])
+    ]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The reference data beside the project; it is never part of it."""
+    folder = PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("there is no folder shared/data beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_server() -> Iterator[str]:
+    """URL of a plain PostgreSQL server that all test processes share."""
+    with plain.running() as url:
+        yield url
+
+
+@pytest.fixture
+def plain_database(plain_server: str) -> Iterator[str]:
+    """URL of a fresh migrated database on plain PostgreSQL."""
+    with migrated_database(plain_server) as url:
+        yield url
