@@ -97,6 +97,7 @@ def _environment(escape: bool) -> jinja2.Environment:
         "whole_percent": words.whole_percent,
         "minutes": words.minutes,
         "count": words.count,
+        "count_or_dash": words.count_or_dash,
         "long_date": words.long_date,
         "short_date": words.short_date,
         "loss_name": words.loss_name,

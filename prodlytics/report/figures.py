@@ -290,19 +290,20 @@ def _machines(data: DailyData) -> tuple[MachineLine, ...]:
     rolled = roll_up(data.oee, ["machine_id"], data.plant.convention) if len(data.oee) else data.oee
     rows = {row["machine_id"]: row for row in rolled.to_dict("records")}
     known = [machine.id for machine in data.plant.machines]
-    lines = [
-        MachineLine(
-            machine_id=name,
-            name=_machine_name(data.plant, name),
-            ratios=_ratios(rows.get(name)),
-            good=None if name not in rows else _number(rows[name]["good_count"]),
-            reject=None if name not in rows else _number(rows[name]["reject_count"]),
-            rework=None if name not in rows else _number(rows[name]["rework_count"]),
-            coverage=_coverage(rows.get(name)),
-        )
-        for name in [*known, *sorted(set(rows) - set(known))]
-    ]
+    lines = [_machine_line(data.plant, name, rows.get(name)) for name in [*known, *sorted(set(rows) - set(known))]]
     return tuple(sorted(lines, key=lambda line: (line.ratios.oee is None, line.ratios.oee or 0.0)))
+
+
+def _machine_line(plant: Plant, machine_id: str, row: Any) -> MachineLine:
+    ratios = _ratios(row)
+    # Nothing was heard of it: no parts is not what we know.
+    silent = ratios.reason == "no_data"
+    good, reject, rework = (
+        None if silent else _number(row[name]) for name in ("good_count", "reject_count", "rework_count")
+    )
+    return MachineLine(
+        machine_id, _machine_name(plant, machine_id), ratios, good, reject, rework, coverage=_coverage(row)
+    )
 
 
 def _scrap(scrap: pd.DataFrame) -> tuple[Scrap, ...]:

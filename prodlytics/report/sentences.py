@@ -23,6 +23,11 @@ _COLUMNS = {
 }
 
 
+def nothing_known(figures: Figures) -> bool:
+    """Whether no machine said anything that day: not a row, or nothing but unknown time."""
+    return figures.day.reason == "no_data"
+
+
 def headline(plant: Plant, figures: Figures) -> str:
     """What a mail program shows beside the subject."""
     oee = words.percent(figures.day.oee, words.no_figure(figures.day.reason))
@@ -47,7 +52,7 @@ def compared(figures: Figures) -> str:
 
 def lost(plant: Plant, figures: Figures) -> str:
     """The day in one sentence."""
-    if figures.good is None:
+    if nothing_known(figures):
         return "No data arrived for this day."
     if not figures.planned_minutes:
         return "Nothing was planned on this day."
@@ -90,18 +95,18 @@ def unrated(figures: Figures) -> str:
 
 def nothing_lost(figures: Figures) -> str:
     """Why the table of losses is empty."""
-    if figures.good is None:
+    if nothing_known(figures):
         return "No data."
     return "Nothing was lost." if figures.planned_minutes else "Nothing was planned, so nothing was lost."
 
 
 def no_causes(figures: Figures) -> str:
     """Why there are no causes."""
-    if figures.good is None:
+    if nothing_known(figures):
         return "No data."
     if figures.unexplained_stops:
         return "Nobody gave a reason for any stop."
-    return "No machine was stopped."
+    return "No machine had an unplanned stop or a changeover."
 
 
 def unexplained(figures: Figures) -> str:
@@ -133,7 +138,7 @@ def suspects(plant: Plant, figures: Figures) -> str:
 
 def no_scrap(figures: Figures) -> str:
     """Why there is no scrap."""
-    return "No data." if figures.good is None else "No scrap was recorded."
+    return "No data." if nothing_known(figures) else "No scrap was recorded."
 
 
 def scrap_rest(items: tuple[Scrap, ...]) -> tuple[str, Scrap] | None:
@@ -194,19 +199,21 @@ def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
         for line in figures.machines
         if line.coverage is not None and line.coverage < plant.thresholds.coverage
     ]
-    silent = [line.name for line in figures.machines if line.good is None]
-    missing = "no data" if figures.good is None else "nothing was scheduled"
+    absent = [line.name for line in figures.machines if line.coverage is None and line.ratios.reason == "no_data"]
+    no_rows = figures.as_of is None
+    missing = "no data" if no_rows else "nothing was scheduled"
     rows = [
         ("Scheduled time with known state", words.percent(figures.coverage, missing)),
-        ("Time without data", words.minutes(figures.unknown_minutes) if figures.good is not None else "no data"),
+        ("Time without data", "no data" if no_rows else words.minutes(figures.unknown_minutes)),
     ]
     if low:
         rows.append((f"Machines under {words.whole_percent(plant.thresholds.coverage)}", ", ".join(low)))
-    if silent:
-        rows.append(("Machines without any row", ", ".join(silent)))
+    if absent:
+        rows.append(("Machines without any row", "all" if no_rows else ", ".join(absent)))
     if figures.gap_parts:
         rows.append(("Parts counted while the state was unknown, not in OEE", words.count(figures.gap_parts)))
-    rows.append(("Unplanned stops without a reason", words.minutes(figures.unexplained_minutes)))
+    unexplained = "no data" if nothing_known(figures) else words.minutes(figures.unexplained_minutes)
+    rows.append(("Unplanned stops without a reason", unexplained))
     rows.append(("Rows quarantined", words.count(sum(count for _, _, count in figures.quarantine))))
     rows.extend((f"– {dataset}: {reason}", words.count(count)) for dataset, reason, count in figures.quarantine)
     return rows

@@ -108,6 +108,11 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
+def count_or_dash(value: float | None) -> str:
+    """Pieces where space is short."""
+    return "–" if value is None else count(value)
+
+
 def long_date(day: dt.date) -> str:
     """E.g. Friday, 20 November 2026."""
     return f"{day:%A}, {day.day} {day:%B %Y}"
