@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check lock clean
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Prodlytics needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
@@ -31,9 +31,6 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@eval "$$(PRODLYTICS_HOME=.cache/check $(BIN)/prodlytics env)" && $(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
-
-bench: $(STAMP)
-	@$(BIN)/python -m benchmarks
 
 ## Renew the lock files: versions and hashes, no addresses.
 lock: $(STAMP)
