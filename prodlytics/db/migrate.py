@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -92,7 +92,7 @@ def _run_once(conn: psycopg.Connection[Any], files: Iterable[Path]) -> tuple[lis
 def _apply(conn: psycopg.Connection[Any], file: Path, digest: str | None = None) -> None:
     try:
         with conn.transaction():
-            conn.execute(cast("LiteralString", file.read_text(encoding="utf-8")))
+            conn.execute(file.read_text(encoding="utf-8"))
             if digest is not None:
                 conn.execute("INSERT INTO schema_migration (name, sha256) VALUES (%s, %s)", (file.name, digest))
     except psycopg.Error as error:

@@ -7,7 +7,7 @@ its own; parameters are always bound.
 from __future__ import annotations
 
 from functools import cache
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from prodlytics.db.sqlfiles import sql_folder
 
@@ -15,5 +15,4 @@ from prodlytics.db.sqlfiles import sql_folder
 @cache
 def sql(name: str) -> LiteralString:
     """Text of sql/queries/NAME.sql."""
-    # The file is part of the product, as literal as the code around it.
-    return cast("LiteralString", (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8"))
+    return (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")

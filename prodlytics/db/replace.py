@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -63,7 +63,7 @@ def replace_rows(
     names = {
         "table": sql.Identifier(table),
         "columns": sql.SQL(", ").join(map(sql.Identifier, frame.columns)),
-        "where": sql.SQL(cast("LiteralString", where)),
+        "where": sql.SQL(where),
         "same_key": sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(column)) for column in key),
         "same": sql.SQL(" AND ").join(
             sql.SQL("t.{0} IS NOT DISTINCT FROM n.{0}").format(sql.Identifier(column))
@@ -123,4 +123,4 @@ def replace_rows(
 
 
 def _read(conn: psycopg.Connection[Any], query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
-    return read(conn, cast("LiteralString", query.as_string(conn)), dict(params))
+    return read(conn, query.as_string(conn), params)
