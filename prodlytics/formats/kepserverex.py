@@ -147,9 +147,7 @@ def _lines(file: BinaryIO, start: bytes = b"") -> Iterator[bytes]:
     while line := start + file.readline(_LINE_LIMIT):
         start = b""
         if len(line) >= _LINE_LIMIT:
-            raise UnreadableFileError(
-                f"a line is longer than {_LINE_LIMIT // 2**20} MiB: this is not a file of messages"
-            )
+            raise UnreadableFileError(f"a line is longer than {_LINE_LIMIT // 2**20} MiB: no file of messages")
         yield line
 
 

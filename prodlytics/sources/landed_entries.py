@@ -1,0 +1,129 @@
+"""What people said, from files: reasons, scrap, bookings, notes, undoing.
+
+Belongs here: which entries are sound, storing each once, and what has to be derived anew. The table only grows: an
+entry with a known key and another content is set aside, since a correction is an entry of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from prodlytics.db import dirty
+from prodlytics.db.queries import sql
+from prodlytics.formats.judge import FUTURE_SLACK
+from prodlytics.formats.records import Record, RecordField
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from prodlytics.plant.model import LandingFormat, Plant
+
+FIELDS = (
+    RecordField("source_key"),
+    RecordField("machine_id", required=True),
+    RecordField("kind", required=True),
+    RecordField("starts_at", "time", required=True),
+    RecordField("ends_at", "time"),
+    RecordField("reason_code"),
+    RecordField("quantity", "number"),
+    RecordField("reject_quantity", "number"),
+    RecordField("rework_quantity", "number"),
+    RecordField("part_number"),
+    RecordField("work_order"),
+    RecordField("scrap_category"),
+    RecordField("scrap_reason"),
+    RecordField("note"),
+    RecordField("why"),
+    RecordField("undoes"),
+    RecordField("entered_by", required=True),
+    RecordField("entered_at", "time", required=True),
+)
+_KINDS = ("reason", "scrap", "production", "note", "undo")
+_COMPARED = [field.name for field in FIELDS if field.name != "source_key"]
+_REASONS_OF = {"reason": ("downtime_events",), "scrap": ("scrap_events",), "note": ()}
+_ALL = ("downtime_events", "machine_states", "production_events", "scrap_events")
+
+
+def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
+    """Refuse an entry that says nothing usable; the record is told why."""
+    entry = record.values
+    kind = entry["kind"] = entry["kind"].lower()
+    if kind not in _KINDS:
+        record.refuse("bad_kind", f"{kind!r} is not one of {', '.join(_KINDS)}")
+    _check_times(record, now)
+    needed = {"reason": "reason_code", "scrap": "quantity", "undo": "undoes"}.get(kind)
+    if needed is not None and not entry[needed]:
+        record.refuse("missing_field", f"an entry of kind {kind} needs {needed}")
+    reason = entry["reason_code"]
+    if reason is not None and plant.reason_category(reason) is None:
+        record.refuse("unknown_reason_code", f"{reason!r} is not among the reasons in plant.yaml")
+    category = entry["scrap_category"]
+    known = [one.code for one in plant.scrap_categories]
+    if category is not None and category not in known:
+        record.refuse("unknown_scrap_category", f"{category!r} is not among the scrap_categories in plant.yaml")
+
+
+def _check_times(record: Record, now: dt.datetime) -> None:
+    entry = record.values
+    starts, ends = entry["starts_at"], entry["ends_at"]
+    if ends is not None and (ends < starts or (ends == starts and entry["kind"] != "production")):
+        record.refuse("ends_before_start", f"the span ends at {ends:%Y-%m-%dT%H:%M:%SZ}, not after its start")
+    if starts > now + FUTURE_SLACK:
+        record.refuse("future_time", f"{starts:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of our clock")
+
+
+def store(
+    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+) -> int:
+    """Store the entries that are new and mark what they change; the others are left to be counted as duplicates."""
+    _give_keys(records, form)
+    keys = [record.values["source_key"] for record in records]
+    with conn.cursor() as cursor:
+        known = {row[0]: row[1:] for row in cursor.execute(sql("select_known_entries"), {"keys": keys})}
+        new = []
+        for record in records:
+            content = tuple(record.values[name] for name in _COMPARED)
+            key = record.values["source_key"]
+            if key not in known:
+                known[key] = content
+                new.append({**record.values, "source": record.sent.get("source") or form.name})
+            elif known[key] != content:
+                record.refuse(
+                    "changed_entry",
+                    f"entry {key} is stored with another content: what people said is never changed, write an entry of "
+                    "kind undo and a new one",
+                )
+        if new:
+            cursor.executemany(sql("insert_entry"), new)
+    _mark(conn, new, name)
+    return len(new)
+
+
+def _give_keys(records: list[Record], form: LandingFormat) -> None:
+    """A key for entries that bring none: their content, and which of several equal ones it is."""
+    seen: Counter[str] = Counter()
+    for record in records:
+        if record.values["source_key"] is None:
+            content = "\x1f".join(str(record.values[name]) for name in _COMPARED)
+            digest = hashlib.sha256(content.encode("utf-8")).hexdigest()[:24]
+            seen[digest] += 1
+            record.values["source_key"] = f"{form.name}:{digest}:{seen[digest]}"
+
+
+def _mark(conn: psycopg.Connection[Any], new: list[dict[str, Any]], name: str) -> None:
+    undone = [entry["undoes"] for entry in new if entry["kind"] == "undo"]
+    spans = [(entry["kind"], entry["machine_id"], entry["starts_at"], entry["ends_at"]) for entry in new]
+    spans = [span for span in spans if span[0] != "undo"]
+    if undone:
+        spans += conn.execute(sql("select_undone_spans"), {"keys": undone}).fetchall()
+    for kind in sorted({span[0] for span in spans}):
+        frame = pd.DataFrame(
+            [(machine, starts, ends or starts) for said, machine, starts, ends in spans if said == kind],
+            columns=["machine_id", "starts_at", "ends_at"],
+        )
+        dirty.mark_spans(conn, _REASONS_OF.get(kind, _ALL), frame, f"landed file {name}")

@@ -1,0 +1,157 @@
+"""Work orders and part costs from files: the newest version of each counts.
+
+Belongs here: which rows are sound, which of them are new or changed, and what has to be derived anew. Does not belong
+here: asking an ERP.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from prodlytics.db import dirty
+from prodlytics.db.queries import sql
+from prodlytics.formats.records import Record, RecordField
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from prodlytics.plant.model import LandingFormat, Plant
+
+ORDER_FIELDS = (
+    RecordField("work_order", required=True),
+    RecordField("operation"),
+    RecordField("part_number"),
+    RecordField("part_description"),
+    RecordField("machine_id"),
+    RecordField("order_qty", "number"),
+    RecordField("completed_qty", "number"),
+    RecordField("scrap_qty", "number"),
+    RecordField("material_cost_per_unit", "number"),
+    RecordField("labor_rate_per_hour", "number"),
+    RecordField("currency"),
+    RecordField("customer_name"),
+    RecordField("due_date", "date"),
+    RecordField("status", required=True),
+    RecordField("started_at", "time"),
+    RecordField("ended_at", "time"),
+    RecordField("source_modified_at", "time"),
+)
+COST_FIELDS = (
+    RecordField("part_number", required=True),
+    RecordField("since", "date", required=True),
+    RecordField("material_cost_per_unit", "number", required=True),
+    RecordField("currency"),
+)
+_STATUS = {
+    "open": "open",
+    "released": "open",
+    "active": "open",
+    "closed": "closed",
+    "completed": "closed",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+}
+_ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
+#: What production and stops take from an order: only a change of these makes hours dirty.
+_DERIVED_FROM = ("machine_id", "part_number", "started_at", "ended_at")
+_DERIVED = ("downtime_events", "production_events", "scrap_events")
+
+
+def check_order(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
+    """Refuse an order whose status or span makes no sense."""
+    order = record.values
+    order["operation"] = order["operation"] or ""
+    status = _STATUS.get(order["status"].lower())
+    if status is None:
+        record.refuse("bad_status", f"{order['status']!r} is not one of {', '.join(_STATUS)}")
+    order["status"] = status
+    if order["started_at"] and order["ended_at"] and order["ended_at"] < order["started_at"]:
+        record.refuse(
+            "ends_before_start", f"the order ends at {order['ended_at']:%Y-%m-%dT%H:%M:%SZ}, before its start"
+        )
+
+
+def check_cost(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
+    """Refuse a cost in another currency than the plant's: amounts are added up."""
+    currency = record.values["currency"] = record.values["currency"] or plant.currency
+    if currency != plant.currency:
+        record.refuse("other_currency", f"the amount is in {currency}, the plant counts in {plant.currency}")
+
+
+def store_orders(
+    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+) -> int:
+    """Store orders that are new or newer than the stored version.
+
+    Without a time of change the file that is loaded last counts. Equal and older versions are duplicates.
+    """
+    keys = {(record.values["work_order"], record.values["operation"]) for record in records}
+    found = conn.execute(sql("select_known_orders"), {"orders": sorted({order for order, _ in keys})}).fetchall()
+    known = {(row[0], row[1]): dict(zip(_ORDER_COLUMNS, row, strict=True)) for row in found}
+    written: dict[tuple[str, str], dict[str, Any]] = {}
+    spans: list[dict[str, Any]] = []
+    stored = 0
+    for record in records:
+        order = record.values
+        key = (order["work_order"], order["operation"])
+        before = known.get(key)
+        if before == order or _is_older(order, before):
+            continue
+        if before is None or any(before[name] != order[name] for name in _DERIVED_FROM):
+            spans += [version for version in (before, order) if version]
+        known[key] = written[key] = order
+        # A file may hold several versions of an order: each one that counted for a moment was stored.
+        stored += 1
+        order_source = record.sent.get("source") or form.name
+        written[key] = {**order, "source": order_source}
+    if written:
+        with conn.cursor() as cursor:
+            cursor.executemany(sql("upsert_order"), list(written.values()))
+    dirty.mark_spans(conn, _DERIVED, _spans(spans, now), f"landed file {name}")
+    return stored
+
+
+def _is_older(order: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    if before is None or before["source_modified_at"] is None or order["source_modified_at"] is None:
+        return False
+    return bool(order["source_modified_at"] < before["source_modified_at"])
+
+
+def _spans(orders: list[dict[str, Any]], now: dt.datetime) -> pd.DataFrame:
+    rows = [
+        (order["machine_id"], order["started_at"], max(order["ended_at"] or now, order["started_at"]))
+        for order in orders
+        if order["machine_id"] and order["started_at"] and order["started_at"] <= now
+    ]
+    return pd.DataFrame(rows, columns=["machine_id", "starts_at", "ends_at"])
+
+
+def store_costs(
+    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+) -> int:
+    """Store costs that are new or changed, and mark the scrap they are the cost of."""
+    parts = sorted({record.values["part_number"] for record in records})
+    known = {
+        (part, since): (cost, currency)
+        for part, since, cost, currency in conn.execute(sql("select_known_costs"), {"parts": parts}).fetchall()
+    }
+    written = []
+    for record in records:
+        cost = record.values
+        key, value = (cost["part_number"], cost["since"]), (cost["material_cost_per_unit"], cost["currency"])
+        if known.get(key) == value:
+            continue
+        known[key] = value
+        written.append({**cost, "source": record.sent.get("source") or form.name})
+    if written:
+        with conn.cursor() as cursor:
+            cursor.executemany(sql("upsert_part_cost"), written)
+        firsts = pd.DataFrame(written).groupby("part_number")["since"].min()
+        touched = conn.execute(
+            sql("select_scrap_moments"), {"parts": firsts.index.tolist(), "since": firsts.tolist()}
+        ).fetchall()
+        dirty.mark(conn, "scrap_events", touched, f"landed file {name}")
+    return len(written)

@@ -1,0 +1,73 @@
+"""Landed tables of records: what people said, orders, costs.
+
+Belongs here: one file's rows, its quarantined rows and its dirty marks, in the caller's transaction. Does not belong
+here: the rules of one dataset (`landed_entries.py`, `landed_orders.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pandas as pd
+
+from prodlytics.db import locks, quarantine
+from prodlytics.formats.names import MachineNames
+from prodlytics.formats.records import Record, read_records
+from prodlytics.sources import landed_entries, landed_orders
+from prodlytics.sources.counts import Counts
+from prodlytics.sources.unpack import unpacked
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from prodlytics.plant.model import LandingFormat, Plant
+
+_DATASETS = {
+    "operator_entries": (landed_entries.FIELDS, landed_entries.check, landed_entries.store),
+    "work_orders": (landed_orders.ORDER_FIELDS, landed_orders.check_order, landed_orders.store_orders),
+    "part_costs": (landed_orders.COST_FIELDS, landed_orders.check_cost, landed_orders.store_costs),
+}
+
+
+def load_records(
+    conn: psycopg.Connection[Any], plant: Plant, form: LandingFormat, file: BinaryIO, name: str, now: dt.datetime
+) -> Counts:
+    """Store one file's records.
+
+    Raises:
+        UnreadableFileError: The file as a whole cannot be read.
+    """
+    fields, check, store = _DATASETS[form.dataset]
+    is_parquet = name.lower().removesuffix(".gz").endswith((".parquet", ".pq"))
+    content = unpacked(file, name, seekable=is_parquet)
+    records = read_records(content, "parquet" if is_parquet else "csv", form, fields)
+    names = MachineNames.of(plant)
+    for record in records:
+        _machine(record, names)
+        if record.problem is None:
+            check(record, plant, form, now)
+    # Whoever else writes these records at the same moment waits: what is compared must not change meanwhile.
+    locks.lock_dataset(conn, form.dataset)
+    sound = [record for record in records if record.problem is None]
+    stored = store(conn, sound, form, name, now)
+    refused = [record.bad_row() for record in records if record.problem is not None]
+    quarantined = quarantine.store(conn, form.dataset, pd.DataFrame(refused), origin=name) if refused else 0
+    counts = Counts(rows_in=len(records), stored=stored, quarantined=quarantined)
+    counts.duplicate = (len(refused) - quarantined) + sum(record.problem is None for record in sound) - stored
+    return counts
+
+
+def _machine(record: Record, names: MachineNames) -> None:
+    """The machine as we call it; a name nobody configured is not guessed."""
+    said = record.values.get("machine_id")
+    if said is None:
+        return
+    machine = names.ids.get(said)
+    if machine is None:
+        record.refuse(
+            "unknown_machine",
+            f"nobody configured {said!r}: add it to plant.yaml under machines, as an id or in the aliases of the "
+            "machine it means, and the file is read again",
+        )
+    record.values["machine_id"] = machine

@@ -1,0 +1,111 @@
+"""Landed files of samples into `machine_telemetry`.
+
+Belongs here: one file's samples, its quarantined rows and its dirty marks, in the caller's transaction. Does not
+belong here: how a format is read (`formats`), how samples are stored (`db.telemetry`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pandas as pd
+
+from prodlytics.db import dirty, quarantine, telemetry
+from prodlytics.formats import kepserverex, table
+from prodlytics.formats.judge import Rules
+from prodlytics.formats.sample import Parsed, shown
+from prodlytics.sources.counts import Counts
+from prodlytics.sources.unpack import unpacked
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from prodlytics.plant.model import LandingFormat, Plant
+
+#: What has to be derived anew where samples arrived.
+DERIVED = ("machine_states", "production_events")
+_PARQUET = b"PAR1"
+
+
+def load_samples(
+    conn: psycopg.Connection[Any], plant: Plant, form: LandingFormat, file: BinaryIO, name: str, now: dt.datetime
+) -> Counts:
+    """Store one file's samples; a batch at a time, so that memory does not grow with the file.
+
+    Raises:
+        UnreadableFileError: The file as a whole cannot be read; the caller rolls back what was stored of it.
+    """
+    counts = Counts()
+    touched: set[tuple[str, dt.datetime]] = set()
+    for parsed in read_samples(file, form, Rules.of(plant, now), name):
+        _store(conn, parsed, name, now, counts, touched)
+    for dataset in DERIVED:
+        dirty.mark(conn, dataset, touched, f"landed file {name}")
+    return counts
+
+
+def read_samples(file: BinaryIO, form: LandingFormat, rules: Rules, name: str) -> Iterator[Parsed]:
+    """A file by its landing format, batch by batch; Parquet and gzip are known by their bytes."""
+    if form.layout == "kepserverex":
+        fields = kepserverex.Fields.named(form.columns)
+        return kepserverex.parse_file(unpacked(file, name), rules, name, fields)
+    content = unpacked(file, name, seekable=_says_parquet(name))
+    if content.seekable():
+        kind: table.Kind = "parquet" if content.read(4) == _PARQUET or _says_parquet(name) else "csv"
+        content.seek(0)
+    else:
+        kind = "csv"
+    return table.parse(content, kind, form, rules, name)
+
+
+def _says_parquet(name: str) -> bool:
+    return name.lower().removesuffix(".gz").endswith((".parquet", ".pq"))
+
+
+def _store(
+    conn: psycopg.Connection[Any],
+    parsed: Parsed,
+    name: str,
+    now: dt.datetime,
+    counts: Counts,
+    touched: set[tuple[str, dt.datetime]],
+) -> None:
+    counts.rows_in += parsed.seen
+    refused = quarantine.store(conn, "machine_telemetry", parsed.bad, origin=name)
+    counts.quarantined += refused
+    # A row that was refused before, in an earlier version of the same file, is no second row.
+    counts.duplicate += len(parsed.bad) - refused
+    if parsed.good.empty:
+        return
+    written = telemetry.write_samples(conn, parsed.good, ingested_at=now)
+    lost = len(written.conflicts)
+    kept = quarantine.store(conn, "machine_telemetry", _losers(written.conflicts), origin=name) if lost else 0
+    counts.quarantined += kept
+    counts.duplicate += written.duplicates + lost - kept
+    # Where a row took another's place the store has not grown: what there is more of is the loser, in quarantine.
+    counts.stored += written.stored - int((written.conflicts["position"] == -1).sum())
+    counts.heard(parsed.good["time"].min().to_pydatetime(), parsed.good["time"].max().to_pydatetime())
+    pairs = written.touched[["machine_id", "time"]].itertuples(index=False)
+    touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
+
+
+def _losers(conflicts: pd.DataFrame) -> pd.DataFrame:
+    """Samples that gave way to another of the same tag and time, as quarantine rows."""
+    rows = []
+    for row in conflicts.to_dict("records"):
+        value = row["value_text"] if isinstance(row["value_text"], str) else row["value"]
+        rows.append(
+            {
+                "position": row["position"],
+                "reason": row["reason"],
+                "detail": row["detail"],
+                "payload": shown(
+                    f"{row['metric_name']} {row['native_code']} = {value} (quality {row['quality']})", 2000
+                ),
+                "event_time": row["time"],
+                "machine_id": row["machine_id"],
+            }
+        )
+    return pd.DataFrame(rows)
