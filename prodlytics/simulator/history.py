@@ -17,7 +17,8 @@ import numpy as np
 from prodlytics.plant.calendar import production_date_of, production_day
 from prodlytics.plant.model import Plant
 from prodlytics.simulator import cycles as pieces
-from prodlytics.simulator import mishaps, paper_files, paperwork, series, signals, story, timeline, truth
+from prodlytics.simulator import mishaps, paper_files, paperwork, series, signals, story, timeline
+from prodlytics.simulator import truth as facts
 from prodlytics.simulator.catalogue import HOUR_MS, ideal_cycle_ms
 from prodlytics.simulator.cycles import Cycles
 from prodlytics.simulator.series import Series
@@ -80,7 +81,7 @@ class _Factory:
 def simulate(
     plant: Plant,
     landing: Path,
-    truth_folder: Path,
+    truth: Path,
     *,
     end: dt.datetime,
     days: int = 45,
@@ -95,7 +96,7 @@ def simulate(
     Args:
         plant: The factory.
         landing: Folder for telemetry/, work_orders/, part_costs/ and operator_entries/.
-        truth_folder: Folder for what really happened (`truth.load_truth`), outside the landing place.
+        truth: Folder for what really happened (`truth.load_truth`), outside the landing place.
         end: The story's last instant, with a zone; its production day is told up to here.
         days: Production days, that of `end` included; none before the plant's first day.
         seed: Chance; None for the plant's own.
@@ -121,7 +122,7 @@ def simulate(
     tags, late = _mistreated(factory, tags)
     telemetry, late_files, rows, odd = _write_telemetry(factory, landing, tags, late, step)
     papers = _write_papers(factory, landing)
-    _write_truth(factory, truth_folder, rows, odd)
+    _write_truth(factory, truth, rows, odd)
     if progress is not None:
         progress(steps, steps)
     rejects = sum(int(c.reject.sum()) for c in factory.made.values())
@@ -325,18 +326,18 @@ def _write_truth(factory: _Factory, folder: Path, rows: int, odd: dict[str, int]
         if begin < at < end
     ]
     omens = [(life.machine.id, omen.signal, omen.begin, omen.end, omen.real) for life in lives for omen in life.omens]
-    truth.save(
+    facts.save(
         folder,
-        truth.Truth(
+        facts.Truth(
             seed=factory.seed,
-            start=truth.iso(begin),
-            end=truth.iso(end),
+            start=facts.iso(begin),
+            end=facts.iso(end),
             telemetry_rows=rows,
             odd_rows=odd,
-            troubles=truth.troubles_of(factory.troubles),
-            states=truth.state_frame(factory.plant, lives),
-            production=truth.production_frame(lives, factory.made),
-            tool_changes=truth.event_frame(("machine_id", "time", "tool_id"), changes),
-            omens=truth.event_frame(("machine_id", "signal", "starts_at", "ends_at", "real"), omens),
+            troubles=facts.troubles_of(factory.troubles),
+            states=facts.state_frame(factory.plant, lives),
+            production=facts.production_frame(lives, factory.made),
+            tool_changes=facts.event_frame(("machine_id", "time", "tool_id"), changes),
+            omens=facts.event_frame(("machine_id", "signal", "starts_at", "ends_at", "real"), omens),
         ),
     )

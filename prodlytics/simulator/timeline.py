@@ -137,7 +137,7 @@ def live(
         weak: Whether it breaks down more often than others.
     """
     rng = np.random.default_rng(seed)
-    walk = _Walk(plant, machine, catalogue.character(machine, rng, weak), rng)
+    walk = _Walk(plant, machine, plan[0], catalogue.character(machine, rng, weak), rng)
     for row in _cut(plan, forced):
         if forced and row.begin == forced.begin:
             walk.stop = _Stop(forced.end, "fault", walk.known(forced.reason), forced.fault)
@@ -160,7 +160,9 @@ def _cut(plan: Sequence[PlanRow], forced: ForcedStop | None) -> list[PlanRow]:
 class _Walk:
     """A machine on its way through time: what is going on, and how far the next events are."""
 
-    def __init__(self, plant: Plant, machine: Machine, character: Character, rng: np.random.Generator) -> None:
+    def __init__(
+        self, plant: Plant, machine: Machine, first: PlanRow, character: Character, rng: np.random.Generator
+    ) -> None:
         self.machine, self.character, self.rng = machine, character, rng
         self.zone: ZoneInfo = plant.zone
         self.parts = catalogue.parts_of(plant, machine)
@@ -171,14 +173,14 @@ class _Walk:
         self.omens: list[Omen] = []
         self.tool_changes: list[tuple[int, int]] = []
         self.stop: _Stop | None = None
-        self.row: PlanRow | None = None
+        self.row = first
         self.last_work: PlanRow | None = None
         self.tool, self.tool_used_ms = 0, 0.0
         self.tool_life_ms = self.draw_tool_life() * float(rng.uniform(0.4, 1.0))
         self.micro_ms = self.exponential(character.micro_every_h)
         self.clocks_ms = np.array([self.exponential(hours) for hours in character.every_h])
         self.pieces_left = 0.0
-        self.next_order(dt.date(1970, 1, 1), begun=float(rng.uniform(0.2, 0.9)))
+        self.next_order(first.date, begun=float(rng.uniform(0.2, 0.9)))
 
     # ---- chance ----------------------------------------------------------------------------------------------------
     def exponential(self, hours: float) -> float:
@@ -269,7 +271,6 @@ class _Walk:
         """Run until something happens or time is up; returns when."""
         bent = catalogue.bent(catalogue.local_hour(self.zone, at))
         order = self.orders[-1]
-        assert self.row is not None
         slow = 1.18 if self.rng.random() < 0.07 else 1.0
         pace = self.character.pace * order.pace * bent.pace * slow * float(self.rng.normal(1.0, 0.008))
         cycle_ms = catalogue.ideal_cycle_ms(self.machine, order.part, self.row.date) * pace
@@ -334,7 +335,6 @@ class _Walk:
         self.tool_changes.append((at, self.tool))
 
     def change_over(self, at: int) -> None:
-        assert self.row is not None
         before = self.orders[-1].part
         self.next_order(self.row.date)
         same = before is self.orders[-1].part
@@ -357,7 +357,6 @@ class _Walk:
     ) -> None:  # fmt: skip
         if end <= begin:
             return
-        assert self.row is not None
         running = state == "running"
         self.stretches.append(
             Stretch(
