@@ -102,11 +102,10 @@ def store_orders(
             continue
         if before is None or any(before[name] != order[name] for name in _DERIVED_FROM):
             spans += [version for version in (before, order) if version]
-        known[key] = written[key] = order
+        known[key] = order
+        written[key] = {**order, "source": record.sent.get("source") or form.name}
         # A file may hold several versions of an order: each one that counted for a moment was stored.
         stored += 1
-        order_source = record.sent.get("source") or form.name
-        written[key] = {**order, "source": order_source}
     if written:
         with conn.cursor() as cursor:
             cursor.executemany(sql("upsert_order"), list(written.values()))

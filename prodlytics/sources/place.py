@@ -64,7 +64,7 @@ class LandingPlace:
         with _said(self.url):
             if not self._fs.isdir(self._root):
                 raise LandingUnavailable(
-                    f"The landing place {self.url} does not exist: create it, or let PRODLYTICS_LANDING_URL name another."
+                    f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
                 )
             found = self._fs.find(self._root, detail=True)
         files = [self._placed(path, info) for path, info in found.items() if self._counts(path, info)]
