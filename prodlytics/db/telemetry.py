@@ -186,8 +186,8 @@ def _copy(conn: psycopg.Connection[Any], table: LiteralString, rows: pd.DataFram
                 ]
                 if len(part):
                     copy.write(_numeric_block(part, has_value=not missing_value, has_lag=not missing_lag))
-        for block in _text_blocks(text_rows):
-            copy.write(block)
+        # One write: 200,000 small ones took as long as all else.
+        copy.write(b"".join(_text_blocks(text_rows)))
         copy.write(_TRAILER)
 
 
