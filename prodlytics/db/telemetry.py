@@ -59,6 +59,8 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
     rows = batch.reset_index(drop=True)
     rows["tag_id"] = _tag_ids(conn, rows)
     rows["time_us"] = pd.DatetimeIndex(rows["time"]).as_unit("us").asi8
+    # In the order of the key, the index grows at one place per tag instead of everywhere at once.
+    rows = rows.iloc[np.lexsort((rows["time_us"], rows["tag_id"]))].reset_index(drop=True)
     rows, duplicates, losers = _one_per_instant(rows)
     published = pd.DatetimeIndex(rows["published_at"]).as_unit("us")
     rows["published_lag_us"] = np.where(published.isna(), np.nan, published.asi8 - rows["time_us"].to_numpy())
