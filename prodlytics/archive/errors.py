@@ -26,6 +26,7 @@ _DISK = {
     errno.EROFS: "the disk is read-only; mount it writable or change PRODLYTICS_ARCHIVE_URL",
     errno.ENOTDIR: "a file stands where a folder is needed; change PRODLYTICS_ARCHIVE_URL",
     errno.EEXIST: "a file stands where a folder is needed; change PRODLYTICS_ARCHIVE_URL",
+    errno.ENOENT: "it is not there, and cannot be made",
     errno.EIO: "the disk reports a read or write error; check the disk",
 }
 
@@ -56,10 +57,15 @@ def _reason(error: BaseException) -> str:
         reason = _azure_reason(link)
         if reason is not None:
             return reason
-    if isinstance(error, OSError) and error.errno in _DISK:
-        return _DISK[error.errno]
     if isinstance(error, FileNotFoundError) and "container" in str(error).lower():
         return "there is no such container; create it or change PRODLYTICS_ARCHIVE_URL"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return _DISK[error.errno]
+    if isinstance(error, ValueError) and "unable to connect to account" in str(error):
+        return (
+            "the environment does not say which storage account to use and how; set AZURE_STORAGE_CONNECTION_STRING, "
+            "or AZURE_STORAGE_ACCOUNT_NAME and a key, a token or an identity"
+        )
     return _first_line(error)
 
 

@@ -48,11 +48,10 @@ def reader(conn: psycopg.Connection) -> Iterator[Any]:
     parameters = {**conn.info.get_parameters(), "password": conn.info.password}
     target = psycopg.conninfo.make_conninfo("", **{name: value for name, value in parameters.items() if value})
     try:
-        adbc = dbapi.connect(target, autocommit=True)
+        with dbapi.connect(target, autocommit=True) as adbc:
+            yield adbc
     except dbapi.Error as error:
-        raise ArchiveError(f"Cannot read from the database: {str(error).splitlines()[0]}.") from error
-    with adbc:
-        yield adbc
+        raise ArchiveError(f"Cannot read from the database: {str(error).splitlines()[0]}") from error
 
 
 def write_query(adbc: Any, query: str, shape: Shape, target: Path, metadata: dict[str, str]) -> Content:

@@ -17,6 +17,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -126,7 +127,7 @@ class ArchiveStore:
 
     def _publish_in_container(self, staged: Path, path: str, keep_as: str | None) -> None:
         blob = f"{self._prefix}/{path}"
-        if keep_as is not None and self._fs.exists(blob):
+        if keep_as is not None and self.exists(path):
             self._copy_blob(blob, f"{self._prefix}/{keep_as}")
         # The service commits the list of blocks at the end: until then the old blob stands.
         self._fs.put_file(str(staged), blob, overwrite=True)
@@ -160,7 +161,11 @@ class ArchiveStore:
         with archive_errors(self.uri(path), "look for"):
             if self.is_folder:
                 return (self._folder / path).is_file()
-            return bool(self._fs.isfile(f"{self._prefix}/{path}"))
+            try:
+                return bool(self._fs.info(f"{self._prefix}/{path}")["type"] == "file")
+            except FileNotFoundError:
+                # Not `isfile`, which says no to every failure: the file would be replaced without being kept.
+                return False
 
     def list(self, folder: str = "") -> list[str]:
         """Paths of all published and superseded files below `folder`, sorted; none that is still being written."""
@@ -180,7 +185,7 @@ class ArchiveStore:
         with archive_errors(self.uri(path), "delete"):
             if self.is_folder:
                 (self._folder / path).unlink(missing_ok=True)
-            elif self._fs.exists(f"{self._prefix}/{path}"):
+            elif self.exists(path):
                 self._fs.rm_file(f"{self._prefix}/{path}")
 
 
@@ -199,15 +204,22 @@ def _sha256(file: BinaryIO) -> str:
 
 def _container(url: str) -> tuple[Any, str]:
     import fsspec
+    from azure.core.exceptions import HttpResponseError
 
     # Listings are never cached: another run may have published meanwhile. Nor is the instance: credentials may change.
     filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     container = path.partition("/")[0]
-    if not filesystem.exists(container):
+    try:
+        filesystem.info(container)
+    except FileNotFoundError as error:
         raise ArchiveError(
             f"Cannot open the archive {url}: there is no container {container!r}; "
             "create it or change PRODLYTICS_ARCHIVE_URL."
-        )
+        ) from error
+    except HttpResponseError as error:
+        # A token for the blobs alone may not look at the container; whether it is good for the blobs shows later.
+        if error.status_code != HTTPStatus.FORBIDDEN:
+            raise
     return filesystem, path.rstrip("/")
 
 
