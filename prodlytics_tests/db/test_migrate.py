@@ -72,7 +72,7 @@ def test_a_broken_migration_leaves_those_before_it_and_the_next_run_goes_on(empt
     second = sql / "migrations" / "0002_second.sql"
     whole = second.read_text()
     second.write_text("CREATE TABLE second (n integer); INSERT INTO nowhere VALUES (1)")
-    with pytest.raises(MigrationError, match="0002_second.sql failed and was rolled back: .*nowhere"):
+    with pytest.raises(MigrationError, match=r"0002_second\.sql failed and was rolled back: .*nowhere"):
         migrate(empty, sql)
     assert tables(empty) == {"schema_migration", "first"}
     second.write_text(whole)
@@ -85,7 +85,7 @@ def test_a_killed_migration_leaves_nothing_of_itself(empty: str, sql: Path) -> N
     second = sql / "migrations" / "0002_second.sql"
     whole = second.read_text()
     second.write_text("CREATE TABLE second (n integer); SELECT pg_terminate_backend(pg_backend_pid())")
-    with pytest.raises(MigrationError, match="0002_second.sql"):
+    with pytest.raises(MigrationError, match=r"0002_second\.sql"):
         migrate(empty, sql)
     assert tables(empty) == {"schema_migration", "first"}
     second.write_text(whole)
@@ -96,7 +96,7 @@ def test_an_edited_migration_is_refused_before_anything_is_done(empty: str, sql:
     migrate(empty, sql)
     (sql / "migrations" / "0001_first.sql").write_text("CREATE TABLE other (n integer)")
     (sql / "migrations" / "0004_fourth.sql").write_text("CREATE TABLE fourth (n integer)")
-    with pytest.raises(MigrationError, match="0001_first.sql was edited after it had been applied"):
+    with pytest.raises(MigrationError, match=r"0001_first\.sql was edited after it had been applied"):
         migrate(empty, sql)
     assert "fourth" not in tables(empty)
 
