@@ -26,6 +26,9 @@ COLUMNS = list(DATASETS["oee_hourly"].columns)
 ALWAYS_PLANNED = ("running", "failure", "other_stop", "micro_stop")
 
 
+_LEDGER_TEXTS = ("bucket", "plan", "state", "reason_code", "stop_id", "shift", "production_date")
+
+
 @dataclass(frozen=True)
 class _Ledger:
     """The ledger as arrays; `hour` counts the hours it covers."""
@@ -132,28 +135,31 @@ def _per_hour(cells: _Ledger, bucket: str) -> spans.IntArray:
 def _parts(
     plant: Plant, machine: Machine, cells: _Ledger, events: pd.DataFrame, start: dt.datetime, end: dt.datetime
 ) -> _Parts:
-    made = (events[["good_count", "reject_count", "rework_count"]] > 0).any(axis=1)
-    rows = events[made].sort_values(["time", "event_type", "event_key"], kind="stable")
-    time = spans.to_us(rows["time"])
     opens, closes = _hours_of(plant, start, end)
-    slot = spans.covering(opens, closes, time)
-    begins = np.where(slot >= 0, opens[slot], spans.MISSING) if len(opens) else np.full(len(time), spans.MISSING)
-    hour = np.searchsorted(cells.hours, begins)
-    inside = np.zeros(len(time), dtype=bool)
-    reach = hour < len(cells.hours)
-    inside[reach] = cells.hours[hour[reach]] == begins[reach]
-    rows, time, hour, begins = rows[inside], time[inside], hour[inside], begins[inside]
+    time = spans.to_us(events["time"])
+    hour = spans.covering(cells.hours, closes[np.isin(opens, cells.hours)], time)
+    made = events["good_count"] + events["reject_count"] + events["rework_count"] > 0
+    order = _in_order(events, time, np.flatnonzero((hour >= 0) & made.to_numpy(dtype=bool)))
+    rows, time, hour = events.iloc[order], time[order], hour[order]
     # A part is made in the time before its event; the last one before a silence was still seen.
-    row = spans.covering(cells.start, cells.end, np.maximum(time - 1, begins))
+    row = spans.covering(cells.start, cells.end, np.maximum(time - 1, cells.hours[hour]))
     unknown = (cells.rows["state"] == "unknown").to_numpy(dtype=bool)
     date = spans.texts(cells.rows["production_date"])[np.where(row >= 0, row, cells.first[hour])]
     return _Parts(
         rows=rows,
         time=time,
-        hour=hour.astype(np.int64),
+        hour=hour,
         in_gap=((row >= 0) & unknown[row]) | (rows["flag"] == "estimated").to_numpy(dtype=bool),
         ideal_us=_ideal_us(plant, machine, spans.texts(rows["part_number"]), date),
     )
+
+
+def _in_order(events: pd.DataFrame, time: spans.IntArray, chosen: spans.IntArray) -> spans.IntArray:
+    """The chosen rows by time, type and key: the order they arrived in must not show in the fingerprint."""
+    if (np.diff(time[chosen]) > 0).all():
+        return chosen
+    rows = events.iloc[chosen]
+    return chosen[np.lexsort((_hashes(rows["event_key"]), _hashes(rows["event_type"]), time[chosen]))]
 
 
 def _hours_of(plant: Plant, start: dt.datetime, end: dt.datetime) -> tuple[spans.IntArray, spans.IntArray]:
@@ -222,7 +228,7 @@ def _fingerprints(cells: _Ledger, parts: _Parts, convention: Convention) -> span
         [
             cells.start,
             cells.end,
-            *(_hashes(cells.rows[name]) for name in ("bucket", "plan", "state", "reason_code", "stop_id", "shift")),
+            *(_hashes(cells.rows[name]) for name in _LEDGER_TEXTS),
         ]
     )
     made = np.column_stack(
@@ -253,6 +259,6 @@ def _fingerprints(cells: _Ledger, parts: _Parts, convention: Convention) -> span
 
 def _hashes(column: pd.Series[str]) -> spans.IntArray:
     """A number that depends only on the text itself: codes by order of appearance would not be comparable."""
-    code, names = pd.factorize(spans.texts(column))
+    code, names = pd.factorize(column.to_numpy(dtype=object))
     known = [int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8], "big", signed=True) for name in names]
     return np.array([*known, 0], dtype=np.int64)[code]

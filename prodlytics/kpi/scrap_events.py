@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,17 +31,15 @@ MONEY_DIGITS = 6
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Some of the rejects of one event, or one entry."""
+class _Pieces:
+    """Rows to be: which row of events (or entries) each comes from, how many parts, which entry explains them."""
 
-    time: int
-    key: str
-    part_number: str | None
-    work_order: str | None
-    quantity: float
-    reason: str | None
-    category: str | None
-    operator: str | None
+    source: spans.IntArray
+    quantity: FloatArray
+    entry: spans.IntArray
+    "-1 where nobody explained."
+    number: spans.IntArray
+    "Counts the pieces of one event, from 1."
 
 
 def derive_scrap_events(
@@ -72,23 +69,17 @@ def derive_scrap_events(
         Labour and machine cost are the ideal time of this operation at the rate of the day.
     """
     said = entries[entries["kind"] == "scrap"].sort_values(["starts_at", "entered_at", "source_key"], kind="stable")
-    rejects = events[events["reject_count"] > 0].sort_values(["time", "event_key"], kind="stable")
-    pieces = _explained(rejects, said) if _is_counted(machine) else _as_entered(said)
-    frame = pd.DataFrame(
-        {
-            "time": spans.from_us(np.array([piece.time for piece in pieces], dtype=np.int64)),
-            "machine_id": pd.Series(machine.id, index=range(len(pieces)), dtype=object),
-            "event_key": pd.Series([piece.key for piece in pieces], dtype=object),
-            "part_number": pd.Series([piece.part_number for piece in pieces], dtype=object),
-            "work_order": pd.Series([piece.work_order for piece in pieces], dtype=object),
-            "quantity": pd.Series([piece.quantity for piece in pieces], dtype=np.float64),
-            "scrap_reason": pd.Series([piece.reason for piece in pieces], dtype=object),
-            "scrap_category": pd.Series([piece.category for piece in pieces], dtype=object),
-            "currency": pd.Series(plant.currency, index=range(len(pieces)), dtype=object),
-            "operator_id": pd.Series([piece.operator for piece in pieces], dtype=object),
-            "as_of": spans.from_us(np.full(len(pieces), spans.instant_us(as_of), dtype=np.int64)),
-        }
-    )
+    if _is_counted(machine):
+        rejects = events[events["reject_count"] > 0].sort_values(["time", "event_key"], kind="stable")
+        pieces = _explained(rejects, said)
+    else:
+        said = said[said["quantity"] > 0]
+        rejects = _as_entered(said)
+        pieces = _whole(rejects)
+    frame = _rows(rejects, said, pieces)
+    frame["machine_id"] = pd.Series(machine.id, index=frame.index, dtype=object)
+    frame["currency"] = pd.Series(plant.currency, index=frame.index, dtype=object)
+    frame["as_of"] = spans.from_us(np.full(len(frame), spans.instant_us(as_of), dtype=np.int64))
     frame["production_date"] = _dates(frame, plan)
     return _priced(plant, machine, frame, costs)[COLUMNS]
 
@@ -98,63 +89,81 @@ def _is_counted(machine: Machine) -> bool:
     return machine.state.source == "operator" or any(counter.counts == "reject" for counter in machine.counters)
 
 
-def _as_entered(said: pd.DataFrame) -> list[_Piece]:
-    said = said[said["quantity"] > 0]
-    return [
-        _Piece(
-            time, row["source_key"], row["part_number"], row["work_order"], float(row["quantity"]), row["scrap_reason"],
-            row["scrap_category"], row["entered_by"],
-        )
-        for time, row in zip(spans.to_us(said["starts_at"]).tolist(), _records(said), strict=True)
-    ]  # fmt: skip
+def _as_entered(said: pd.DataFrame) -> pd.DataFrame:
+    """Entries as if a machine had counted them."""
+    return pd.DataFrame(
+        {
+            "time": said["starts_at"],
+            "event_key": said["source_key"],
+            "part_number": said["part_number"],
+            "work_order": said["work_order"],
+            "reject_count": said["quantity"],
+            "reject_reason": said["scrap_reason"],
+            "operator_id": said["entered_by"],
+        }
+    )
 
 
-def _explained(rejects: pd.DataFrame, said: pd.DataFrame) -> list[_Piece]:
-    times = spans.to_us(rejects["time"])
-    shares = _shares(times, rejects["reject_count"].to_numpy(dtype=np.float64), said)
-    reasons = _records(said)
-    pieces: list[_Piece] = []
-    for number, (time, row) in enumerate(zip(times.tolist(), _records(rejects), strict=True)):
-        whole = _Piece(
-            time, row["event_key"], row["part_number"], row["work_order"], float(row["reject_count"]),
-            row["reject_reason"], None, row["operator_id"],
-        )  # fmt: skip
-        pieces += _split(whole, [(reasons[entry], count) for entry, count in shares[number]])
-    return pieces
+def _whole(rejects: pd.DataFrame) -> _Pieces:
+    """Each row explains itself."""
+    every = np.arange(len(rejects), dtype=np.int64)
+    return _Pieces(every, rejects["reject_count"].to_numpy(dtype=np.float64), every, np.ones_like(every))
 
 
-def _split(whole: _Piece, explained: list[tuple[dict[str, Any], float]]) -> list[_Piece]:
-    """The explained parts in the order they were explained, then the rest; the first keeps the event's key."""
-    pieces = [
-        replace(
-            whole,
-            quantity=count,
-            reason=entry["scrap_reason"],
-            category=entry["scrap_category"],
-            operator=entry["entered_by"],
-        )
-        for entry, count in explained
-    ]
-    rest = whole.quantity - sum(count for _, count in explained)
-    if rest > 0:
-        pieces.append(replace(whole, quantity=rest))
-    return [pieces[0], *(replace(piece, key=f"{whole.key}#{n}") for n, piece in enumerate(pieces[1:], start=2))]
+def _explained(rejects: pd.DataFrame, said: pd.DataFrame) -> _Pieces:
+    """The explained parts of each event in the order they were explained, then the rest."""
+    counts = rejects["reject_count"].to_numpy(dtype=np.float64)
+    left, shares = _shares(spans.to_us(rejects["time"]), counts, said)
+    rest = np.flatnonzero(left > 0)
+    source = np.concatenate([np.array([event for event, _, _ in shares], dtype=np.int64), rest])
+    entry = np.concatenate([np.array([entry for _, entry, _ in shares], dtype=np.int64), np.full(len(rest), -1)])
+    quantity = np.concatenate([np.array([count for _, _, count in shares], dtype=np.float64), left[rest]])
+    order = np.argsort(source, kind="stable")
+    source = source[order]
+    first = np.flatnonzero(np.append(True, source[1:] != source[:-1])) if len(source) else source
+    number = np.arange(len(source)) - np.repeat(first, np.diff(np.append(first, len(source)))) + 1
+    return _Pieces(source, quantity[order], entry[order], number.astype(np.int64))
 
 
-def _shares(times: spans.IntArray, counts: FloatArray, said: pd.DataFrame) -> dict[int, list[tuple[int, float]]]:
-    """For each reject event: which entries explain how many of its parts."""
+def _rows(rejects: pd.DataFrame, said: pd.DataFrame, pieces: _Pieces) -> pd.DataFrame:
+    rows = rejects.iloc[pieces.source].reset_index(drop=True)
+    nobody = pieces.entry < 0
+
+    def by_person(column: str, otherwise: spans.ObjectArray) -> spans.ObjectArray:
+        return np.where(nobody, otherwise, spans.pick(spans.texts(said[column]), pieces.entry))
+
+    # The first piece keeps the event's key, so that an explanation of the whole event changes its row in place.
+    keys = [key if n == 1 else f"{key}#{n}" for key, n in zip(rows["event_key"], pieces.number, strict=True)]
+    return pd.DataFrame(
+        {
+            "time": rows["time"],
+            "event_key": pd.Series(keys, dtype=object),
+            "part_number": spans.texts(rows["part_number"]),
+            "work_order": spans.texts(rows["work_order"]),
+            "quantity": pieces.quantity,
+            "scrap_reason": by_person("scrap_reason", spans.texts(rows["reject_reason"])),
+            "scrap_category": by_person("scrap_category", np.full(len(rows), None, dtype=object)),
+            "operator_id": by_person("entered_by", spans.texts(rows["operator_id"])),
+        }
+    )
+
+
+def _shares(
+    times: spans.IntArray, counts: FloatArray, said: pd.DataFrame
+) -> tuple[FloatArray, list[tuple[int, int, float]]]:
+    """What is left of each event unexplained, and (event, entry, parts) of what was explained."""
     left = counts.copy()
-    shares: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    shares: list[tuple[int, int, float]] = []
     starts, ends = spans.to_us(said["starts_at"]), spans.to_us(said["ends_at"])
     for entry, quantity in enumerate(said["quantity"].to_numpy(dtype=np.float64)):
         wanted = np.inf if np.isnan(quantity) else quantity
         for event in _about(times, int(starts[entry]), int(ends[entry])):
             taken = min(wanted, left[event])
             if taken > 0:
-                shares[event].append((entry, float(taken)))
+                shares.append((event, entry, float(taken)))
                 left[event] -= taken
                 wanted -= taken
-    return shares
+    return left, shares
 
 
 def _about(times: spans.IntArray, start: int, end: int) -> list[int]:
@@ -191,8 +200,9 @@ def _priced(plant: Plant, machine: Machine, frame: pd.DataFrame, costs: pd.DataF
 def _prices(plant: Plant, costs: pd.DataFrame) -> dict[str | None, list[tuple[dt.date, float]]]:
     """Material prices by part, oldest first. Another currency is no price: nobody gave us a rate of exchange."""
     prices: dict[str | None, list[tuple[dt.date, float]]] = defaultdict(list)
-    for row in _records(costs[costs["currency"] == plant.currency].sort_values("since", kind="stable")):
-        prices[row["part_number"]].append((row["since"], float(row["material_cost_per_unit"])))
+    known = costs[costs["currency"] == plant.currency].sort_values("since", kind="stable")
+    for part, since, price in zip(known["part_number"], known["since"], known["material_cost_per_unit"], strict=True):
+        prices[part].append((since, float(price)))
     return prices
 
 
@@ -203,8 +213,3 @@ def _price_on(prices: list[tuple[dt.date, float]], day: dt.date) -> float:
 def _rate(history: History[Decimal] | None, day: dt.date) -> float:
     rate = history.on(day) if history is not None else None
     return np.nan if rate is None else float(rate)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = {name: spans.texts(frame[name]) for name in frame.columns}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

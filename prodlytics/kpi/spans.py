@@ -25,6 +25,7 @@ MISSING = int(np.iinfo(np.int64).min)
 #: Later than every instant.
 FOREVER = int(np.iinfo(np.int64).max)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+NOTHING: ObjectArray = np.array(None, dtype=object)
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -36,7 +37,9 @@ def to_us(times: pd.Series[Any]) -> IntArray:
     """
     if isinstance(times.dtype, np.dtype) and times.dtype.kind == "M":
         raise ValueError(f"{times.name}: times must carry a zone")
-    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    # Columns of aware times need no parsing; a column of nothing but None has no type yet.
+    index = pd.DatetimeIndex(times if isinstance(times.dtype, pd.DatetimeTZDtype) else pd.to_datetime(times, utc=True))
+    index = index.tz_convert("UTC").as_unit("us")
     return index.tz_localize(None).to_numpy(dtype="M8[us]").view(np.int64)
 
 
@@ -51,10 +54,10 @@ def from_us(values: IntArray) -> pd.Series[Any]:
 
 
 def texts(column: pd.Series[Any]) -> ObjectArray:
-    """A column as Python objects with None for what is missing."""
-    values: ObjectArray = column.to_numpy(dtype=object, copy=True)
-    values[missing(values)] = None
-    return values
+    """A column as Python objects with None for what is missing; not to be written to."""
+    values: ObjectArray = column.to_numpy(dtype=object)
+    gaps = missing(values)
+    return np.where(gaps, NOTHING, values) if gaps.any() else values
 
 
 def missing(values: ObjectArray) -> BoolArray:
