@@ -21,7 +21,7 @@ from prodlytics.formats.sample import Flags, Ints, UnreadableFileError, payload_
 #: Column of a file: its name, or its number from 0.
 Column = str | int
 CSV_BLOCK = 16 * 2**20
-PARQUET_BATCH = 500_000
+PARQUET_BATCH = 250_000
 _NEWLINE, _QUOTE, _RETURN, _SPACE = 10, 34, 13, 32
 
 
