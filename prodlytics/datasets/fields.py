@@ -129,7 +129,9 @@ FIELDS: dict[str, Field] = {
     "performance": Field("float", "Ideal time of all parts / run time; uncapped.", "ratio", minimum=0),
     "quality_ratio": Field("float", "Ideal time of good parts / ideal time of all parts.", "ratio", minimum=0),
     "oee": Field("float", "Ideal time of good parts / planned time.", "ratio", minimum=0),
-    "null_reason": Field("text", "Why a ratio is empty: no_planned_time, no_data, no_ideal_cycle, no_run_time, no_parts."),
+    "null_reason": Field(
+        "text", "Why a ratio is empty: no_planned_time, no_data, no_ideal_cycle, no_run_time, no_parts."
+    ),
     "planned_time_us": _duration("planned time", "Time the machine should have run"),
     "run_time_us": _duration("run time", "Running and micro-stops"),
     "ideal_time_us": Field("float", "Time all parts would have taken at the ideal cycle.", "us", minimum=0),
