@@ -5,14 +5,23 @@ Belongs here: servers, databases, shared data. Does not belong here: a room's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from prodlytics_tests.servers import plain
+from prodlytics_tests.servers import plain, timescale
 from prodlytics_tests.servers.databases import migrated_database
-from prodlytics_tests.servers.place import PROJECT
+from prodlytics_tests.servers.place import PROJECT, Unavailable
+
+T = TypeVar("T")
+
+#: A TimescaleDB Community server (superuser URL) to test against as well; CI has none.
+COMMUNITY_VARIABLE = "PRODLYTICS_TEST_TSL_URL"
+CAPABILITIES = ["plain", "timescaledb_apache", *(["timescaledb_community"] if COMMUNITY_VARIABLE in os.environ else [])]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,3 +72,32 @@ def plain_database(plain_server: str) -> Iterator[str]:
     """URL of a fresh migrated database on plain PostgreSQL."""
     with migrated_database(plain_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session", params=CAPABILITIES)
+def database_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a server of each capability; one that this machine cannot have is a skip."""
+    servers: dict[str, Callable[[], AbstractContextManager[str]]] = {
+        "plain": plain.running,
+        "timescaledb_apache": timescale.running,
+        "timescaledb_community": lambda: nullcontext(os.environ[COMMUNITY_VARIABLE]),
+    }
+    with _or_skip(servers[request.param]()) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_server: str) -> Iterator[str]:
+    """URL of a fresh migrated database, once for each capability."""
+    with migrated_database(database_server) as url:
+        yield url
+
+
+@contextmanager
+def _or_skip(server: AbstractContextManager[T]) -> Iterator[T]:
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(server)
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        yield started

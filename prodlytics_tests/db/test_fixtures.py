@@ -8,7 +8,7 @@ from prodlytics.db.connect import connect
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_every_test_has_a_fresh_migrated_database(plain_database: str, nth: int) -> None:
-    with connect(plain_database) as conn:
+def test_every_test_has_a_fresh_migrated_database(database: str, nth: int) -> None:
+    with connect(database) as conn:
         assert conn.execute("SELECT count(*) FROM tag").fetchone() == (0,)
         conn.execute("INSERT INTO tag (machine_id, metric_name, source) VALUES ('M', 'm', 'test')")
