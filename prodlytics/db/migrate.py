@@ -56,15 +56,15 @@ def migrate(url: str, folder: Path | None = None) -> MigrationReport:
         # For the session: held over all transactions, released when the connection closes.
         conn.execute("SELECT pg_advisory_lock(hashtextextended('prodlytics/migrate', 0))")
         applied, already = _run_once(conn, sorted((folder / "migrations").glob("*.sql")))
-        capability = ask(conn)
         repeated: list[Path] = []
-        if capability.has_hypertables:
+        if ask(conn).has_hypertables:
             repeated += sorted((folder / "timescale").glob("*.sql"))
         repeated += sorted((folder / "views").glob("*.sql"))
         repeated += [file for file in (folder / "roles.sql",) if file.is_file()]
         for file in repeated:
             _apply(conn, file)
-    return MigrationReport(applied, already, capability)
+        # Asked again: a server tells its edition only in a database that has the extension.
+        return MigrationReport(applied, already, ask(conn))
 
 
 def _run_once(conn: psycopg.Connection[Any], files: Iterable[Path]) -> tuple[list[str], int]:
