@@ -84,10 +84,10 @@ class Outcome:
 class Runner:
     """Runs the jobs of one plant in this process, into one Dagster instance."""
 
-    def __init__(self, plant: Plant, instance: dg.DagsterInstance) -> None:
+    def __init__(self, plant: Plant, instance: dg.DagsterInstance, **resources: Any) -> None:
         self.plant = plant
         self.instance = instance
-        self.definitions = build_defs(plant=plant)
+        self.definitions = build_defs(plant=plant, **resources)
         self.outcome = Outcome()
 
     def run(self, job: str, *, first: str | None = None, last: str | None = None) -> bool:
@@ -104,6 +104,8 @@ class Runner:
             partition_key=first if not tags else None,
             tags=tags,
             raise_on_error=False,
+            # The events are in Dagster's database; the terminal is for people.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         name = f"{job} {first or ''}".strip() + (f" to {last}" if tags else "")
         self.outcome.runs[name] = result.run_id
@@ -128,12 +130,9 @@ class Runner:
 
 
 @contextmanager
-def quiet_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance in use, with its chatter kept to errors: the events are in its database."""
-    import logging
-
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance in use."""
     os.environ.update(dagster_environment(settings))
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with dg.DagsterInstance.get() as instance:
         yield instance
 
@@ -150,7 +149,7 @@ def run_backfill(
     """
     plant = load_plant(settings.plant)
     migrate(database_url(settings))
-    with quiet_instance(settings) as instance:
+    with dagster_instance(settings) as instance:
         runner = Runner(plant, instance)
         compute_days(runner, first, last, say or (lambda _: None))
         return runner.outcome

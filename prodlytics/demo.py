@@ -21,7 +21,7 @@ from rich.table import Table
 
 from prodlytics.assets.resources import Database
 from prodlytics.automation.schedules import dirty_days
-from prodlytics.backfill import Outcome, Runner, quiet_instance
+from prodlytics.backfill import Outcome, Runner, dagster_instance
 from prodlytics.datasets.registry import DERIVED
 from prodlytics.db.connect import connect
 from prodlytics.db.frames import read
@@ -63,7 +63,7 @@ def run_demo(settings: Settings, days: int) -> dict[str, Any]:
             url = _fresh_database(settings)
         with _timed(timings, "simulation"), step(f"simulating {days} days of {len(plant.machines)} machines") as bar:
             late = _simulate(plant, settings, days, bar)
-        with quiet_instance(settings) as instance:
+        with dagster_instance(settings) as instance:
             runner = Runner(plant, instance)
             _compute(runner, plant, days, step, timings)
             with _timed(timings, "late data"), step("late rows arrive: healing the days they change"):
