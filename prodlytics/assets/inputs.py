@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from prodlytics.assets.window import Window
+    from prodlytics.plant.model import Machine
+
 #: Samples before and after a window that the counter rules may look at.
 CONTEXT_SAMPLES = 10
+#: How long before a window a silence is looked for; what was in force for longer is taken as never interrupted.
+LOOK_BACK = dt.timedelta(days=3)
 
 
 def of_machine(
@@ -29,10 +34,38 @@ def of_machine(
 
 
 def samples(
-    conn: psycopg.Connection, query: str, machine_id: str, metrics: Iterable[str], start: dt.datetime, end: dt.datetime
+    conn: psycopg.Connection,
+    query: str,
+    machine_id: str,
+    metrics: Iterable[str],
+    start: dt.datetime,
+    end: dt.datetime,
+    **more: object,
 ) -> pd.DataFrame:
     """Samples of some tags of a machine with the context the query gives around the window."""
-    return of_machine(conn, query, machine_id, start, end, metrics=sorted(set(metrics)), context=CONTEXT_SAMPLES)
+    return of_machine(
+        conn, query, machine_id, start, end, metrics=sorted(set(metrics)), context=CONTEXT_SAMPLES, **more
+    )
+
+
+def silences(
+    conn: psycopg.Connection, machine: Machine, window: Window, said: pd.DataFrame, metrics: Iterable[str]
+) -> pd.DataFrame:
+    """Spans in which nothing was heard of a machine, in the window and as far back as samples of `metrics` reach.
+
+    What was in force when the window began may have been interrupted before it.
+    """
+    import pandas as pd
+
+    if machine.silence_after_s is None:  # its source reports its own loss
+        return pd.DataFrame({name: pd.Series(dtype="datetime64[us, UTC]") for name in ("starts_at", "ends_at")})
+    earliest = said.loc[said["metric_name"].isin(set(metrics)), "time"].min()
+    # The earliest of no samples is NaT, which is neither before nor after anything.
+    start = max(earliest.to_pydatetime(), window.start - LOOK_BACK) if earliest < window.start else window.start
+    limit_us = machine.silence_after_s * 1e6
+    return of_machine(
+        conn, "select_feed_gaps", machine.id, start, window.end, silence_us=limit_us, now=window.cover_until
+    )
 
 
 def together(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -41,17 +41,19 @@ def machine_states(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, samples, together
+    from prodlytics.assets.inputs import of_machine, samples, silences, together
     from prodlytics.kpi.days import cut_at
     from prodlytics.kpi.machine_states import derive_machine_states
 
     rows, refused = [], []
     for machine in plant.machines:
+        metrics, runs = _metrics_of(machine), _runs_of(machine)
+        said = samples(conn, "select_state_samples", machine.id, metrics, window.start, window.end, runs=runs)
         derived = derive_machine_states(
             plant,
             machine,
-            samples(conn, "select_state_samples", machine.id, _metrics_of(machine), window.start, window.end),
-            _gaps(conn, machine, window),
+            said,
+            silences(conn, machine, window, said, runs),
             of_machine(conn, "select_entries", machine.id, window.start, window.end),
             window.start,
             window.end,
@@ -70,21 +72,14 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     )
 
 
-def _metrics_of(machine: Machine) -> list[str]:
+def _runs_of(machine: Machine) -> list[str]:
+    """The tags whose last change says what was in force when a window begins."""
     state = machine.state
-    if state.source == "counts":
-        return [counter.metric for counter in machine.counters]
-    return [*filter(None, (state.metric, state.duration_metric, machine.fault_metric))]
+    return [counter.metric for counter in machine.counters] if state.source == "counts" else [state.metric]
 
 
-def _gaps(conn: psycopg.Connection, machine: Machine, window: Window) -> pd.DataFrame:
-    from prodlytics.assets.inputs import of_machine
-
-    # A source that reports its own loss is never silent: a threshold of some 290,000 years.
-    silence_us = 9e18 if machine.silence_after_s is None else machine.silence_after_s * 1e6
-    return of_machine(
-        conn, "select_feed_gaps", machine.id, window.start, window.end, silence_us=silence_us, now=window.cover_until
-    )
+def _metrics_of(machine: Machine) -> list[str]:
+    return [*_runs_of(machine), *filter(None, (machine.state.duration_metric, machine.fault_metric))]
 
 
 def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:

@@ -48,20 +48,23 @@ def metrics_of(machine: Machine) -> list[str]:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, samples, together
+    from prodlytics.assets.inputs import of_machine, samples, silences, together
     from prodlytics.kpi.production_events import derive_production_events
 
     rows, refused = [], []
     for machine in plant.machines:
+        metrics = metrics_of(machine)
+        said = samples(conn, "select_samples_with_context", machine.id, metrics, window.start, window.end)
         derived = derive_production_events(
             plant,
             machine,
-            samples(conn, "select_samples_with_context", machine.id, metrics_of(machine), window.start, window.end),
+            said,
             of_machine(conn, "select_orders", machine.id, window.start, window.end),
             of_machine(conn, "select_entries", machine.id, window.start, window.end),
             window.start,
             window.end,
             window.as_of,
+            silences(conn, machine, window, said, [counter.metric for counter in machine.counters]),
         )
         rows.append(derived.rows)
         refused.append(derived.quarantined)
