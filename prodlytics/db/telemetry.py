@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TAG = ["machine_id", "metric_name", "native_code"]
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PG_EPOCH_US = 946_684_800_000_000
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
 _TRAILER = b"\xff\xff"
@@ -54,33 +55,41 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
     import numpy as np
     import pandas as pd
 
+    from prodlytics.db.frames import microseconds
+
     if batch.empty:
         return WriteResult(0, 0, batch.assign(reason="", detail=""), _touched(batch))
     rows = batch.reset_index(drop=True)
     rows["tag_id"] = _tag_ids(conn, rows)
-    rows["time_us"] = pd.DatetimeIndex(rows["time"]).as_unit("us").asi8
+    rows["time_us"] = microseconds(rows["time"])
     # In the order of the key, the index grows at one place per tag instead of everywhere at once.
     rows = rows.iloc[np.lexsort((rows["time_us"], rows["tag_id"]))].reset_index(drop=True)
     rows, duplicates, losers = _one_per_instant(rows)
-    published = pd.DatetimeIndex(rows["published_at"]).as_unit("us")
-    rows["published_lag_us"] = np.where(published.isna(), np.nan, published.asi8 - rows["time_us"].to_numpy())
-    ingested_us = int(ingested_at.timestamp() * 1_000_000)
+    lag = microseconds(rows["published_at"]) - rows["time_us"].to_numpy()
+    rows["published_lag_us"] = np.where(rows["published_at"].isna(), np.nan, lag)
+    ingested_us = (ingested_at - _EPOCH) // dt.timedelta(microseconds=1)
     rows["ingested_lag_us"] = ingested_us - rows["time_us"].to_numpy()
     try:
         with conn.transaction():
             _copy(conn, "telemetry_sample", rows)
     except psycopg.errors.UniqueViolation:
-        return _merge(conn, rows, duplicates, losers)
-    return WriteResult(len(rows), duplicates, losers, _touched(rows))
+        stored, met_again, met_losers = _merge(conn, rows)
+        losers = pd.concat([part for part in (losers, *met_losers) if len(part)] or [losers], ignore_index=True)
+        rows, duplicates = stored, duplicates + met_again
+    return WriteResult(len(rows), duplicates, losers[[*batch.columns, "reason", "detail"]], _touched(rows))
 
 
 def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[np.int32]:
     """Ids of the rows' tags, making those that are new."""
-    import pandas as pd
+    import numpy as np
 
-    seen = rows.drop_duplicates(_TAG)[[*_TAG, "unit", "source"]].sort_values(_TAG)
-    values = {name: [None if pd.isna(v) else v for v in seen[name]] for name in seen.columns}
-    # Sorted, so that two writers of the same new tags do not wait for each other in a circle.
+    nth = rows.groupby(_TAG, observed=True, sort=False).ngroup().to_numpy()
+    first_rows = np.unique(nth, return_index=True)[1]
+    # As text, not as categories, which sort in an order of their own. Sorted, so that two writers of the same new tags
+    # do not wait for each other in a circle.
+    seen = rows.loc[first_rows, [*_TAG, "unit", "source"]].astype(object)
+    seen = seen.where(seen.notna(), None).sort_values(_TAG)
+    values = {name: seen[name].tolist() for name in seen.columns}
     conn.execute(
         "INSERT INTO tag (machine_id, metric_name, native_code, unit, source)"
         " SELECT * FROM unnest(%(machine_id)s::text[], %(metric_name)s::text[], %(native_code)s::text[],"
@@ -92,11 +101,11 @@ def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[n
     )
     found = conn.execute(
         "SELECT machine_id, metric_name, native_code, tag_id FROM tag WHERE machine_id = ANY(%s)",
-        (sorted(set(values["machine_id"])),),
+        (list(dict.fromkeys(values["machine_id"])),),
     ).fetchall()
-    ids = pd.DataFrame(found, columns=[*_TAG, "tag_id"])
-    joined = rows[_TAG].merge(ids, on=_TAG, how="left", validate="many_to_one")
-    return joined["tag_id"].to_numpy("int32")
+    ids = {(machine, metric, code): tag for machine, metric, code, tag in found}
+    tags = rows.loc[first_rows, _TAG].itertuples(index=False, name=None)
+    return np.array([ids[tag] for tag in tags], dtype=np.int32)[nth]
 
 
 def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, pd.DataFrame]:
@@ -132,40 +141,48 @@ def _explain(losers: pd.DataFrame) -> list[str]:
     ]
 
 
-def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame, duplicates: int, losers: pd.DataFrame) -> WriteResult:
-    """The slow way: through a temporary table, because some rows are there already."""
+def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[pd.DataFrame]]:
+    """The slow way: through a temporary table, because some rows are there already.
+
+    Returns the rows stored, how many were duplicates, and losers.
+
+    What is new goes in first and leaves the temporary table; what is left was met in the store. Another writer's
+    sample that appeared meanwhile is met as well, since each statement sees what is committed when it starts, and
+    none can change between being read and being replaced, since reading locks it.
+    """
     import pandas as pd
 
-    from prodlytics.db.frames import read
+    from prodlytics.db.frames import microseconds, read
     from prodlytics.db.queries import sql
 
     conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
     conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")
     _copy(conn, "incoming", rows)
     conn.execute("ANALYZE pg_temp.incoming")
-    met = read(conn, sql("select_met_samples"))
     conn.execute(sql("insert_new_samples"))
+    met = read(conn, sql("select_met_samples"))
     conn.execute(sql("update_later_published_samples"))
     same = met["same"].to_numpy(dtype=bool)
     later = met["later"].to_numpy(dtype=bool)
-    met["time_us"] = pd.DatetimeIndex(met["time"]).as_unit("us").asi8
+    met["time_us"] = microseconds(met["time"])
     index = rows.reset_index().set_index(["tag_id", "time_us"])["index"]
     position = index.reindex(pd.MultiIndex.from_frame(met[["tag_id", "time_us"]])).to_numpy()
     lost = rows.loc[position[~same & ~later]]
     lost = lost.assign(
         reason="conflict", detail="The store holds another value of the same tag and time, published later."
     )
+    old = met[~same & later]
     replaced = rows.loc[position[~same & later]].assign(
-        value=met.loc[~same & later, "old_value"].to_numpy(),
-        value_text=met.loc[~same & later, "old_text"].to_numpy(),
+        value=old["old_value"].to_numpy(),
+        value_text=old["old_text"].to_numpy(),
+        quality=old["old_quality"].to_numpy("int16"),
+        published_at=old["old_published_at"].array,
         position=-1,
         origin="store",
         reason="conflict",
         detail="A value published later has replaced this one in the store.",
     )
-    conflicts = pd.concat([part for part in (losers, lost, replaced) if len(part)] or [losers], ignore_index=True)
-    stored = rows.drop(index=position[~(~same & later)])
-    return WriteResult(len(stored), duplicates + int(same.sum()), conflicts, _touched(stored))
+    return rows.drop(index=position[same | ~later]), int(same.sum()), [lost, replaced]
 
 
 def _touched(rows: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +194,7 @@ def _copy(conn: psycopg.Connection[Any], table: LiteralString, rows: pd.DataFram
     """COPY rows in PostgreSQL's binary format: those without text in one numpy array, the few others one by one."""
     text = rows["value_text"].notna().to_numpy()
     plain_rows, text_rows = rows[~text], rows[text]
-    statement: LiteralString = "COPY " + table + " " + _COLUMNS + " FROM STDIN (FORMAT binary)"  # type: ignore[assignment]
+    statement: LiteralString = "COPY " + table + " " + _COLUMNS + " FROM STDIN (FORMAT binary)"
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_HEADER)
         for missing_value in (False, True):
