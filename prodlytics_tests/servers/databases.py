@@ -20,6 +20,8 @@ from prodlytics.db.sqlfiles import sql_folder
 from prodlytics_tests.servers.place import alone
 
 _PREFIX = "prodlytics_test_"
+#: Not template1: TimescaleDB's launcher looks into every database that takes connections, and copying fails meanwhile.
+_EMPTY = "template0"
 
 
 def url_of(server_url: str, database: str) -> str:
@@ -55,7 +57,7 @@ def drop_all(server_url: str) -> None:
 @contextmanager
 def _created(server_url: str, name: str, template: str | None) -> Iterator[None]:
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(name), sql.Identifier(template or "template1")
+        sql.Identifier(name), sql.Identifier(template or _EMPTY)
     )
     # Two processes cannot copy the same template at once.
     with psycopg.connect(server_url, autocommit=True) as conn, alone("clone"):
@@ -86,7 +88,9 @@ def _template(server_url: str) -> str:
         if conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
             making = f"{name}_making"
             _drop(conn, making)
-            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(making)))
+            conn.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(making), sql.Identifier(_EMPTY))
+            )
             migrate(url_of(server_url, making))
             conn.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(making)))
             conn.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (making,))
