@@ -62,7 +62,7 @@ def derive_machine_time(
     Returns:
         Columns of `machine_time` without generated ones: [start, min(end, end of the states)) without gap or overlap,
         cut at hours, plan rows and parts of stops; equal neighbours are one row, so that the ledger does not depend on
-        how its inputs were cut.
+        how its inputs were cut. An hour in which the production date changes is two buckets.
 
     Raises:
         CalendarHoleError: The plan does not cover the window.
@@ -77,7 +77,7 @@ def derive_machine_time(
     high = min(spans.instant_us(end), int(state_end.max())) if len(state_end) else low
     stop_start, stop_end = spans.to_us(stops["time_start"]), spans.to_us(stops["time_end"])
     stop_end = np.where(stop_end == spans.MISSING, high, stop_end)
-    hours = np.array([spans.instant_us(hour) for hour, _ in day_hours(plant, start, end)], dtype=np.int64)
+    hours = _hours(plant, plan, start, end)
 
     starts, ends = spans.cut(low, high, [state_start, state_end, plan_start, plan_end, stop_start, stop_end, hours])
     in_state = spans.covering(state_start, state_end, starts)
@@ -122,6 +122,19 @@ def derive_machine_time(
         },
         columns=COLUMNS,
     )
+
+
+def _hours(plant: Plant, plan: pd.DataFrame, start: dt.datetime, end: dt.datetime) -> spans.IntArray:
+    """Starts of the hours, and the instants inside them at which another production date begins.
+
+    Without the second a night shift that ends at a quarter past would leave an hour that belongs to two days, and the
+    hours of a day would not be its ledger.
+    """
+    hours = np.array([spans.instant_us(hour) for hour, _ in day_hours(plant, start, end)], dtype=np.int64)
+    date = spans.codes(spans.texts(plan["production_date"]))
+    turns = spans.to_us(plan["starts_at"])[1:][date[1:] != date[:-1]]
+    turns = turns[turns < spans.instant_us(end)]
+    return np.unique(np.concatenate([hours, turns[turns > hours[0]] if len(hours) else turns]))
 
 
 def _bucket(

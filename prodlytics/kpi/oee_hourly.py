@@ -63,7 +63,7 @@ def derive_oee_hourly(
     end: dt.datetime,
     as_of: dt.datetime,
 ) -> pd.DataFrame:
-    """One row per hour that the ledger covers.
+    """One row per hour that the ledger covers; two where the production date changes inside it.
 
     Args:
         plant: Convention and ideal cycles of the parts.
@@ -135,9 +135,8 @@ def _per_hour(cells: _Ledger, bucket: str) -> spans.IntArray:
 def _parts(
     plant: Plant, machine: Machine, cells: _Ledger, events: pd.DataFrame, start: dt.datetime, end: dt.datetime
 ) -> _Parts:
-    opens, closes = _hours_of(plant, start, end)
     time = spans.to_us(events["time"])
-    hour = spans.covering(cells.hours, closes[np.isin(opens, cells.hours)], time)
+    hour = spans.covering(cells.hours, _ends(plant, cells.hours, start, end), time)
     made = events["good_count"] + events["reject_count"] + events["rework_count"] > 0
     order = _in_order(events, time, np.flatnonzero((hour >= 0) & made.to_numpy(dtype=bool)))
     rows, time, hour = events.iloc[order], time[order], hour[order]
@@ -162,11 +161,11 @@ def _in_order(events: pd.DataFrame, time: spans.IntArray, chosen: spans.IntArray
     return chosen[np.lexsort((_hashes(rows["event_key"]), _hashes(rows["event_type"]), time[chosen]))]
 
 
-def _hours_of(plant: Plant, start: dt.datetime, end: dt.datetime) -> tuple[spans.IntArray, spans.IntArray]:
-    hours = day_hours(plant, start, end)
-    opens = np.array([spans.instant_us(opens) for opens, _ in hours], dtype=np.int64)
-    closes = np.array([spans.instant_us(closes) for _, closes in hours], dtype=np.int64)
-    return opens, closes
+def _ends(plant: Plant, buckets: spans.IntArray, start: dt.datetime, end: dt.datetime) -> spans.IntArray:
+    """Where each bucket of the ledger ends: with its hour, or where the next one begins inside it."""
+    closes = np.array([spans.instant_us(closes) for _, closes in day_hours(plant, start, end)], dtype=np.int64)
+    of_hour = closes[np.searchsorted(closes, buckets, side="right")]
+    return np.asarray(np.minimum(of_hour, np.append(buckets[1:], spans.FOREVER)), dtype=np.int64)
 
 
 def _ideal_us(plant: Plant, machine: Machine, numbers: spans.ObjectArray, dates: spans.ObjectArray) -> FloatArray:

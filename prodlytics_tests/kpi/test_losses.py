@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -129,6 +130,19 @@ def test_nothing_gives_nothing() -> None:
     plant = floor.plant()
     nothing = frames(states()[:0], calendar((480, "planned")), events(), entries(), plant)
     assert loss_tree(*nothing, plant).empty
+
+
+def test_each_production_date_balances_when_it_turns_inside_an_hour() -> None:
+    plant = floor.plant()
+    yesterday = floor.DAY - dt.timedelta(days=1)
+    plan = calendar((15, "planned", "Shift 3", yesterday), (465, "planned"))
+    said = states((10, "running"), (30, "fault"), (440, "running"))
+    made = events((12, 0, 3), (20, 5), (50, 0, 2))
+    parts = frames(said, plan, made, entries(), plant)
+    for date, stopped in ((yesterday, 5), (floor.DAY, 25)):
+        tree = loss_tree(*(frame[frame["production_date"] == date] for frame in parts), plant)
+        assert tree.loc[tree["loss"] == "unplanned_stop", "minutes"].tolist() == [stopped]
+        assert tree.loc[tree["loss"] == "defects", "minutes"].tolist() == [3 if date == yesterday else 2]
 
 
 STATES = st.sampled_from(["running", "running", "idle", "fault", "setup", "unknown", "starved"])

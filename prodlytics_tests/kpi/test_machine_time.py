@@ -147,6 +147,15 @@ def test_hours_count_from_a_boundary_at_half_past() -> None:
     assert ledger["time_bucket"].tolist() == [at(30), at(90)]
 
 
+def test_an_hour_in_which_the_production_date_changes_is_two_buckets() -> None:
+    # The night shift ends at a quarter past six.
+    yesterday = floor.DAY - dt.timedelta(days=1)
+    plan = calendar((15, "planned", "Shift 3", yesterday), (105, "planned"))
+    ledger = ledger_of(floor.plant(), states((120, "running")), plan, at(0), at(120))
+    assert ledger["time_bucket"].tolist() == [at(0), at(15), at(60)]
+    assert ledger["production_date"].tolist() == [yesterday, floor.DAY, floor.DAY]
+
+
 # ---- against the grid --------------------------------------------------------------------------------------------
 STATES = st.tuples(
     st.sampled_from(["running", "running", "idle", "fault", "setup", "blocked", "unknown"]),

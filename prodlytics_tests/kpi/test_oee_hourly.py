@@ -128,6 +128,16 @@ class TestParts:
         assert hours["ideal_time_us"].tolist() == [MINUTE]
 
 
+def test_an_hour_in_which_the_production_date_changes_is_two_rows() -> None:
+    yesterday = floor.DAY - dt.timedelta(days=1)
+    plan = calendar((15, "planned", "Shift 3", yesterday), (105, "planned"))
+    made = events((10, 1), (15, 2), (59, 4), (60, 8))
+    hours = hours_of(floor.plant(), states((120, "running")), plan, made, at(0), at(120))
+    assert hours["production_date"].tolist() == [yesterday, floor.DAY, floor.DAY]
+    assert hours["planned_time_us"].tolist() == [15 * MINUTE, 45 * MINUTE, 60 * MINUTE]
+    assert hours["good_count"].tolist() == [1, 6, 8]
+
+
 class TestIdealCycle:
     def test_of_the_part_else_of_the_machine(self) -> None:
         row = one_hour((60, "running"), made=((10, 10, 0, 0, "P30"), (20, 6, 0, 0, "P50"), (30, 5, 0, 0, "other")))
