@@ -40,11 +40,17 @@ class Check:
         """The same for Dagster."""
         return dg.AssetCheckResult(
             check_name=self.name,
-            passed=self.passed,
+            # Comparisons of frames give numpy's own booleans and numbers, which Dagster refuses.
+            passed=bool(self.passed),
             severity=dg.AssetCheckSeverity.WARN if self.warns else dg.AssetCheckSeverity.ERROR,
             description=self.says,
-            metadata=dict(self.numbers),
+            metadata={name: plain_number(value) for name, value in self.numbers.items()},
         )
+
+
+def plain_number(value: Any) -> Any:
+    """A numpy number as Python's own; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def schema_check(validation: Validation) -> Check:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from prodlytics.assets.checks import Check, schema_check
+from prodlytics.assets.checks import Check, plain_number, schema_check
 from prodlytics.assets.window import Window, day_edges, open_window
 from prodlytics.datasets.models import Validation, validate
 from prodlytics.datasets.registry import DATASETS, DERIVED, Dataset
@@ -94,7 +94,7 @@ def rederive(
             **totals,
             "window": f"{whole.start.isoformat()} to {whole.end.isoformat()}",
             "as_of": whole.as_of.isoformat(),
-            **numbers,
+            **{name: plain_number(value) for name, value in numbers.items()},
         },
         check_results=[check.result() for check in worst_of_each(checks)],
     )
