@@ -33,7 +33,10 @@ def reachable(folder: Path, label: str) -> Path:
     if identity().uid is None or (not folder.is_symlink() and can_enter(folder.parent)):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    outside = place_outside(folder, label)
+    try:
+        outside = place_outside(folder, label)
+    except PermissionError as error:
+        raise Unavailable(str(error)) from error
     if not folder.exists():
         folder.symlink_to(outside)
     return outside
