@@ -26,6 +26,7 @@ COLUMNS = list(DATASETS["oee_hourly"].columns)
 ALWAYS_PLANNED = ("running", "failure", "other_stop", "micro_stop")
 
 
+_PART_COLUMNS = ["good_count", "reject_count", "rework_count", "part_number", "event_type", "event_key", "flag"]
 _LEDGER_TEXTS = ("bucket", "plan", "state", "reason_code", "stop_id", "shift", "production_date")
 
 
@@ -139,17 +140,17 @@ def _parts(
     hour = spans.covering(cells.hours, _ends(plant, cells.hours, start, end), time)
     made = events["good_count"] + events["reject_count"] + events["rework_count"] > 0
     order = _in_order(events, time, np.flatnonzero((hour >= 0) & made.to_numpy(dtype=bool)))
-    rows, time, hour = events.iloc[order], time[order], hour[order]
+    rows, time, hour = events[_PART_COLUMNS].iloc[order], time[order], hour[order]
     # A part is made in the time before its event; the last one before a silence was still seen.
     row = spans.covering(cells.start, cells.end, np.maximum(time - 1, cells.hours[hour]))
     unknown = (cells.rows["state"] == "unknown").to_numpy(dtype=bool)
-    date = spans.texts(cells.rows["production_date"])[np.where(row >= 0, row, cells.first[hour])]
+    day, days = pd.factorize(cells.rows["production_date"].to_numpy(dtype=object))
     return _Parts(
         rows=rows,
         time=time,
         hour=hour,
         in_gap=((row >= 0) & unknown[row]) | (rows["flag"] == "estimated").to_numpy(dtype=bool),
-        ideal_us=_ideal_us(plant, machine, spans.texts(rows["part_number"]), date),
+        ideal_us=_ideal_us(plant, machine, rows["part_number"], day[cells.first[hour]], days),
     )
 
 
@@ -168,15 +169,16 @@ def _ends(plant: Plant, buckets: spans.IntArray, start: dt.datetime, end: dt.dat
     return np.asarray(np.minimum(of_hour, np.append(buckets[1:], spans.FOREVER)), dtype=np.int64)
 
 
-def _ideal_us(plant: Plant, machine: Machine, numbers: spans.ObjectArray, dates: spans.ObjectArray) -> FloatArray:
-    """Ideal cycle of each part on its production day in microseconds; NaN where nobody has said."""
-    number, known_numbers = pd.factorize(numbers)
-    date, known_dates = pd.factorize(dates)
-    pairs, pair = np.unique(number.astype(np.int64) * (len(known_dates) + 1) + date, return_inverse=True)
+def _ideal_us(
+    plant: Plant, machine: Machine, numbers: pd.Series[str], day: spans.IntArray, days: spans.ObjectArray
+) -> FloatArray:
+    """Ideal cycle of each part on its production day (index into `days`) in microseconds; NaN where nobody has said."""
+    number, known = pd.factorize(numbers.to_numpy(dtype=object))
+    pairs, pair = np.unique(number * len(days) + day, return_inverse=True)
     cycles = np.full(len(pairs), np.nan)
-    for index, key in enumerate(pairs):
-        which, day = divmod(int(key), len(known_dates) + 1)
-        cycle_ms = ideal_cycle_ms(plant, machine, None if which < 0 else known_numbers[which], known_dates[day])
+    for index, key in enumerate(pairs.tolist()):
+        which, on = divmod(key, len(days))
+        cycle_ms = ideal_cycle_ms(plant, machine, None if which < 0 else known[which], days[on])
         if cycle_ms is not None:
             cycles[index] = cycle_ms * 1000
     return cycles[pair]
