@@ -82,7 +82,7 @@ def _fresh_database(settings: Settings) -> str:
     marker = settings.home / MARKER
     if marker.exists():
         remove(settings.home)
-        for name in ("landing", "archive", "truth", "dagster"):
+        for name in ("landing", "archive", "truth", "dagster", "late", "reports"):
             shutil.rmtree(settings.home / name, ignore_errors=True)
     elif settings.home.exists() and any(settings.home.iterdir()):
         raise NotConfiguredError(
@@ -110,8 +110,8 @@ def _simulate(plant: Plant, settings: Settings, days: int, bar: Callable[[int, i
 
 
 def _compute(runner: Runner, plant: Plant, days: int, step: Callable[..., Any], timings: dict[str, float]) -> None:
-    closed = production_days(plant, running=False).get_partition_keys()[-days:]
-    running = production_days(plant).get_partition_keys()[-1]
+    keys = production_days(plant).get_partition_keys()[-days:]
+    running, closed = keys[-1], keys[:-1]
     for name, text, job, first, last in (
         ("entries", "loading what operators said", "ingest_entries", None, None),
         ("ingest", "loading telemetry, orders and costs", "ingest", running, running),
@@ -150,10 +150,11 @@ def _summary(
     losses = loss_tree(read(conn, sql("select_all_ledger")), oee, read(conn, sql("select_all_scrap")), plant)
     top = losses.groupby(["loss", "reason_code"], dropna=False)[["minutes", "cost"]].sum()
     counts: dict[str, int] = dict(conn.execute(sql("count_demo_rows")).fetchall())
-    report = conn.execute(sql("select_newest_report")).fetchone()
-    path = Path(settings.home / "report.html")
-    if report is not None:
-        path.write_text(report[1], encoding="utf-8")
+    report = conn.execute(sql("select_newest_working_day")).fetchone()
+    folder = settings.home / "reports"
+    folder.mkdir(exist_ok=True)
+    for date, html in conn.execute(sql("select_reports")):
+        (folder / f"{date}.html").write_text(html, encoding="utf-8")
     return {
         "plant": plant.name,
         "plant_oee": float(whole["oee"]),
@@ -169,7 +170,7 @@ def _summary(
         ],
         "rows": {name: int(count) for name, count in counts.items()},
         "failed_checks": [vars(check) for check in outcome.failed_checks],
-        "report": str(path),
+        "report": None if report is None else str(folder / f"{report[0]}.html"),
         "report_of": None if report is None else report[0],
         "seconds": {name: round(value, 1) for name, value in timings.items()},
     }
@@ -193,7 +194,7 @@ def _print(console: Console, plant: Plant, summary: dict[str, Any], outcome: Out
     console.print(f"\n{len(outcome.checks)} checks ran. These found what the simulator hid in the data:")
     for (asset, _), says in sorted(found.items()):
         console.print(f"  [yellow]![/yellow] {asset}: {says}")
-    console.print(f"\nDaily report of {summary['report_of']}: {summary['report']}")
+    console.print(f"\nDaily report of {summary['report_of']}, the last full working day: {summary['report']}")
     console.print("Open the Dagster UI: [bold].venv/bin/prodlytics up[/bold]")
 
 

@@ -44,7 +44,7 @@ def resolved(function: F) -> F:
 
 @contextmanager
 def accepted_previews() -> Iterator[None]:
-    """Take two features that Dagster 1.13 still calls preview or beta, without its warning on every load.
+    """Take the features that Dagster 1.13 still calls preview or beta, without its warning on every load.
 
     Partitioned check specs: without them a healed old day hides today's failure. Single-run backfills: without them a
     year of days is a year of runs. Both are covered by tests; nothing else is silenced.
@@ -52,6 +52,8 @@ def accepted_previews() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec", category=dg.PreviewWarning)
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+        # Dagster's own sensor decorator passes the beta parameter `owners`, used or not.
+        warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
         yield
 
 

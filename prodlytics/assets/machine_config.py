@@ -64,7 +64,10 @@ def _rows(plant: Plant, machine: Machine) -> list[dict[str, Any]]:
         machine.machine_rate_per_h,
         machine.labor_rate_per_h,
     )
-    dates = sorted({step.since for history in histories if history is not None for step in history.steps})
+    # Before the first threshold a machine is not configured: no row, rather than one with a hole.
+    begins = machine.micro_stop_s.steps[0].since
+    steps = (step.since for history in histories if history is not None for step in history.steps)
+    dates = sorted({max(since, begins) for since in steps})
     return [
         {
             "machine_id": machine.id,

@@ -31,7 +31,6 @@ def machine_states(plant: Plant) -> dg.AssetsDefinition:
         deps=["machine_telemetry", "operator_entries"],
         checks={
             "covers_every_second": "Is there one state for every second of every machine?",
-            "states_are_known": "How much of the time is the state unknown?",
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
@@ -68,7 +67,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         "starts_at >= %(start)s AND starts_at < %(end)s",
         {"start": window.start, "end": window.end},
         quarantined=together(refused),
-        checks=(_covers(plant, states, window), _known(plant, states)),
+        checks=(_covers(plant, states, window),),
     )
 
 
@@ -92,22 +91,4 @@ def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:
         abs(told - asked) < 1e-6,
         f"States cover {told:.0f} of {asked:.0f} machine-seconds.",
         {"seconds_told": told, "seconds_asked": asked},
-    )
-
-
-def _known(plant: Plant, states: pd.DataFrame) -> Check:
-    from prodlytics.assets.inputs import percent, share
-
-    lengths = (states["ends_at"] - states["starts_at"]).dt.total_seconds()
-    unknown = lengths[states["state"] == "unknown"].groupby(states["machine_id"]).sum().sort_values(ascending=False)
-    coverage = share(lengths.sum() - unknown.sum(), lengths.sum())
-    passed = coverage is None or coverage >= plant.thresholds.coverage
-    worst = ", ".join(f"{machine} {hours / 3600:.1f} h" for machine, hours in unknown.head(3).items())
-    return Check(
-        "states_are_known",
-        passed,
-        f"The state is known for {percent(coverage)} of the time"
-        + ("." if passed else f"; unknown most at {worst}: look at their feeds. That time is outside OEE."),
-        {"coverage": coverage, "unknown_hours": float(unknown.sum() / 3600)},
-        warns=True,
     )

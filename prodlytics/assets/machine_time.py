@@ -29,7 +29,10 @@ def machine_time(plant: Plant) -> dg.AssetsDefinition:
         plant,
         "machine_time",
         deps=["plan_calendar", "machine_states", "downtime_events", "machine_config"],
-        checks={"explains_every_second": "Is every second of every machine in exactly one bucket?"},
+        checks={
+            "explains_every_second": "Is every second of every machine in exactly one bucket?",
+            "planned_time_is_known": "How much of the planned time is the state unknown?",
+        },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
         return rederive(context, plant, database, "machine_time", lambda conn, w: _compute(conn, plant, w))
@@ -61,7 +64,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         ledger,
         "starts_at >= %(start)s AND starts_at < %(end)s",
         {"start": window.start, "end": window.end},
-        checks=(_explains(plant, ledger, lengths, window),),
+        checks=(_explains(plant, ledger, lengths, window), _known(plant, ledger, lengths)),
         numbers={f"{bucket}_hours": float(s / 3600) for bucket, s in lengths.groupby(ledger["bucket"]).sum().items()},
     )
 
@@ -82,4 +85,24 @@ def _explains(plant: Plant, ledger: pd.DataFrame, lengths: pd.Series[float], win
         passed,
         f"The ledger explains {told:.0f} of {asked:.0f} machine-seconds, {overlaps} overlaps.",
         {"seconds_explained": told, "seconds_asked": asked, "overlaps": overlaps},
+    )
+
+
+def _known(plant: Plant, ledger: pd.DataFrame, lengths: pd.Series[float]) -> Check:
+    from prodlytics.assets.inputs import percent, share
+
+    planned = ledger["plan"] == "planned"
+    gaps = lengths[planned & (ledger["bucket"] == "unknown")]
+    unknown = gaps.groupby(ledger["machine_id"]).sum().sort_values(ascending=False)
+    total = float(lengths[planned].sum())
+    coverage = share(total - float(unknown.sum()), total)
+    passed = coverage is None or coverage >= plant.thresholds.coverage
+    worst = ", ".join(f"{machine} {seconds / 3600:.1f} h" for machine, seconds in unknown.head(3).items())
+    return Check(
+        "planned_time_is_known",
+        passed,
+        f"The state is known for {percent(coverage)} of the planned time"
+        + ("." if not worst else f"; unknown most at {worst}: look at their feeds. That time is outside OEE."),
+        {"coverage": coverage, "unknown_hours": float(unknown.sum() / 3600)},
+        warns=True,
     )

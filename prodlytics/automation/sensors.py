@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.declare import resolved
+from prodlytics.assets.declare import accepted_previews, resolved
 from prodlytics.assets.resources import Database, Places
 from prodlytics.automation.schedules import key_of
 from prodlytics.partitions import production_days
@@ -26,15 +26,7 @@ def landed_files(
 ) -> dg.SensorDefinition:
     """Start loading when files have landed; the hourly chain loads them too, should a run get lost."""
 
-    @dg.sensor(
-        name="landed_files",
-        jobs=[ingest, entries],
-        minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Files in the landing place that have not been loaded yet.",
-    )
-    @resolved
-    def sensor(
+    def look(
         context: dg.SensorEvaluationContext, database: Database, places: Places
     ) -> dg.SensorResult | dg.SkipReason:
         from prodlytics.sources.landing import pending
@@ -53,7 +45,14 @@ def landed_files(
             requests.append(dg.RunRequest(run_key=_run_key(said), job_name="ingest_entries"))
         return dg.SensorResult(run_requests=requests)
 
-    return sensor
+    with accepted_previews():
+        return dg.sensor(
+            name="landed_files",
+            jobs=[ingest, entries],
+            minimum_interval_seconds=30,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description="Files in the landing place that have not been loaded yet.",
+        )(resolved(look))
 
 
 def _run_key(files: list[str]) -> str:

@@ -1,2 +1,0 @@
--- The newest daily report.
-SELECT production_date, html FROM daily_report ORDER BY production_date DESC LIMIT 1
