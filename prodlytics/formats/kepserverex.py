@@ -152,6 +152,8 @@ def _lines(file: BinaryIO, start: bytes = b"") -> Iterator[bytes]:
 
 
 def _joined(parts: list[Parsed]) -> Parsed:
+    if len(parts) == 1:
+        return parts[0]
     return Parsed(
         pd.concat([part.good for part in parts], ignore_index=True),
         pd.concat([part.bad for part in parts], ignore_index=True),

@@ -22,6 +22,8 @@ from prodlytics.formats.sample import Flags, Ints, UnreadableFileError, payload_
 Column = str | int
 CSV_BLOCK = 16 * 2**20
 PARQUET_BATCH = 250_000
+#: A row is far shorter; without a line end for so long it is no table.
+_LINE_LIMIT = 64 * 2**20
 _NEWLINE, _QUOTE, _RETURN, _SPACE = 10, 34, 13, 32
 
 
@@ -104,7 +106,7 @@ def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
         end = read.rfind(b"\n") + 1
         if not end:
             rest += read
-            if len(rest) > 4 * size:
+            if len(rest) > _LINE_LIMIT:
                 raise UnreadableFileError("the file is not text: it has no line ends")
             continue
         yield rest + read[:end]

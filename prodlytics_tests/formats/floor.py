@@ -16,9 +16,10 @@ T = 1_795_428_000_000
 
 
 def plant(**changes: Any) -> Plant:
+    state = {"map": {"1": "running"}}
     machines = [
-        {"id": "Press01", "name": "One", "line": "L1", "aliases": ["AB.Press01"], "state": {"map": {"1": "running"}}},
-        {"id": "Robot01", "name": "Two", "line": "L1", "aliases": ["AB.Press01.Robot"], "state": {"map": {"1": "running"}}},
+        {"id": "Press01", "name": "One", "line": "L1", "aliases": ["AB.Press01"], "state": state},
+        {"id": "Robot01", "name": "Two", "line": "L1", "aliases": ["AB.Press01.Robot"], "state": state},
     ]
     return small_plant(**({"machines": machines} | changes))
 
