@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import pytest
 
+from prodlytics_tests.servers import azurite as blob_storage
+from prodlytics_tests.servers import mosquitto as mqtt
 from prodlytics_tests.servers import plain, timescale
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.servers.place import PROJECT, Unavailable
@@ -91,6 +93,31 @@ def database(database_server: str) -> Iterator[str]:
     """URL of a fresh migrated database, once for each capability."""
     with migrated_database(database_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[blob_storage.BlobStorage]:
+    """One Azure emulator for each test process."""
+    with _or_skip(blob_storage.running()) as storage:
+        yield storage
+
+
+@pytest.fixture
+def azurite(azurite_server: blob_storage.BlobStorage) -> Iterator[blob_storage.BlobStorage]:
+    """Azure Blob storage without any container."""
+    from azure.storage.blob import BlobServiceClient
+
+    yield azurite_server
+    with BlobServiceClient.from_connection_string(azurite_server.connection_string) as service:
+        for container in service.list_containers():
+            service.delete_container(container)
+
+
+@pytest.fixture
+def mosquitto() -> Iterator[mqtt.Broker]:
+    """An MQTT broker of the test's own, to publish to, stop and kill."""
+    with _or_skip(mqtt.running()) as broker:
+        yield broker
 
 
 @contextmanager
