@@ -140,16 +140,19 @@ class _CsvReader:
             first = lines.first_with_text()
             if first is None:
                 return None
-            self._start(lines.fields(first, self.delimiter), lines)
+            self._start(first, lines)
             if self.header:
                 lines = lines.after(first)
         return self._rows(lines) if len(lines) else None
 
-    def _start(self, first: list[str], lines: _Lines) -> None:
+    def _start(self, first: int, lines: _Lines) -> None:
         self.started = True
-        self.width = len(first)
         if self.header:
-            names = [name.strip() for name in first]
+            try:
+                names = [name.strip() for name in lines.fields(first, self.delimiter)]
+            except _MisfitError as error:
+                raise UnreadableFileError(f"the header cannot be read: {error.args[1]}") from error
+            self.width = len(names)
             self.places = {column: _place(column, names) for column in self.wanted}
             return
         numbers = [int(column) for column in self.wanted]

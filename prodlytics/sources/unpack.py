@@ -44,17 +44,16 @@ class _Unpacking(io.RawIOBase):
         return len(read)
 
 
-def unpacked(file: BinaryIO, name: str, *, seekable: bool = False, limit: int = UNPACKED_LIMIT) -> BinaryIO:
+def unpacked(file: BinaryIO, name: str, *, seekable: bool = False) -> BinaryIO:
     """The content of a file, unpacked if it is gzip (by its bytes; a name may lie).
 
     Args:
         file: Seekable, at its start.
         name: A name that ends in .gz promises gzip.
         seekable: Whether the result has to be; unpacked data then goes to a temporary file.
-        limit: Most bytes that may come out.
 
     Raises:
-        UnreadableFileError: Empty, not gzip though it says so, damaged (also later, while reading), or too large.
+        UnreadableFileError: Empty, not gzip though it says so, damaged (also later, while reading), or larger than UNPACKED_LIMIT.
     """
     start = file.read(2)
     file.seek(0)
@@ -64,7 +63,7 @@ def unpacked(file: BinaryIO, name: str, *, seekable: bool = False, limit: int = 
         if name.lower().endswith(".gz"):
             raise UnreadableFileError("the name ends in .gz, but the content is not gzip")
         return file
-    stream = cast(BinaryIO, io.BufferedReader(_Unpacking(file, limit), 1 << 20))
+    stream = cast(BinaryIO, io.BufferedReader(_Unpacking(file, UNPACKED_LIMIT), 1 << 20))
     if not seekable:
         return stream
     copy = tempfile.TemporaryFile()  # noqa: SIM115 the caller reads it; it goes with its last reference
