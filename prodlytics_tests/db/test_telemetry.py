@@ -59,7 +59,7 @@ def expect(store: Store, rows: Sequence[Row]) -> Counter[str]:
         offered.setdefault((machine, metric, code, time), []).append(Held(value, text, quality, published))
     for key, several in offered.items():
         # The last of the latest published.
-        best = several.pop(max(range(len(several)), key=lambda nth: (age(several[nth]), nth)))  # noqa: B023
+        best = several.pop(max(range(len(several)), key=lambda nth: (age(several[nth]), nth)))
         there = store.get(key)
         outcomes.update("duplicate" if same(sample, best) else "lost" for sample in several)
         outcomes.update(meet(there, best))
