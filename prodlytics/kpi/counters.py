@@ -48,6 +48,8 @@ class Kind(IntEnum):
     "More than the machine can make, and it stayed: counting goes on from here."
     SET_BACK = 7
     "Lower than before, but not by a reset: counting goes on from here."
+    NEGATIVE = 8
+    "An increment below nothing: ignored."
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,14 @@ def count_increments(readings: Readings) -> Counts:
     """Parts of a tag that says how many were made since its reading before.
 
     Returns:
-        Every value is its own count. A negative one is `SET_BACK`, one above what is plausible `JUMP`.
+        Every value is its own count. One below zero is `NEGATIVE`, one above what is plausible `JUMP`.
     """
     before = np.arange(-1, len(readings.time) - 1, dtype=np.int64)
     limit = np.full(len(before), np.nan)
     limit[1:] = most_parts(np.diff(readings.time), readings.rate[1:])
     kind = np.full(len(before), Kind.COUNTED, dtype=np.int8)
     kind[readings.value > limit] = Kind.JUMP
-    kind[readings.value < 0] = Kind.SET_BACK
+    kind[readings.value < 0] = Kind.NEGATIVE
     return Counts(np.where(kind == Kind.COUNTED, readings.value, 0.0), kind, before)
 
 

@@ -23,6 +23,7 @@ from prodlytics.plant.model import Counter, Machine, Plant
 REFUSED = {
     int(Kind.JUMP): ("implausible_count", "more than the machine can make in that time; counting goes on from it"),
     int(Kind.SPIKE): ("implausible_count", "more than the machine can make in that time, and gone again; ignored"),
+    int(Kind.NEGATIVE): ("negative_count", "fewer than none cannot have been made; ignored"),
     int(Kind.SET_BACK): ("counter_set_back", "lower, and neither a rollover nor a reset; counting goes on from it"),
 }
 

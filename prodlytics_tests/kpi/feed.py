@@ -32,7 +32,7 @@ def plant_of(parts: Sequence[dict[str, Any]] = (), **machine: Any) -> Plant:
     """A plant with one machine M1 that has only what is given."""
     settings = deepcopy(SETTINGS)
     settings["parts"] = list(parts)
-    settings["machines"] = [{"id": "M1", "name": "One", "line": "L1", **machine}]
+    settings["machines"] = [{"id": "M1", "name": "One", "line": "L1", "state": {"map": {"1": "running"}}, **machine}]
     return Plant.model_validate(settings)
 
 

@@ -133,7 +133,7 @@ def test_increments_are_their_own_count() -> None:
     )
     counts = count_increments(readings)
     assert counts.parts.tolist() == [4, 0, 5, 0, 0]
-    assert counts.kind[3:].tolist() == [Kind.JUMP, Kind.SET_BACK]
+    assert counts.kind[3:].tolist() == [Kind.JUMP, Kind.NEGATIVE]
 
 
 class _Controller:
