@@ -103,7 +103,7 @@ def simulate(
         progress: Called with steps done and steps in all.
 
     Raises:
-        ValueError: `end` has no zone, or there is no day to tell.
+        ValueError: `end` has no zone, there is no day to tell, or a machine works in a way that is not simulated.
     """
     steps = 2 * len(plant.machines) + days + 1
     done = 0
@@ -140,6 +140,11 @@ def simulate(
 
 
 def _open(plant: Plant, end: dt.datetime, days: int, seed: int | None) -> _Factory:
+    for machine in plant.machines:
+        if machine.state.source != "telemetry" or "running" not in machine.state.map.values():
+            raise ValueError(f"{machine.id} cannot be simulated: only machines that send their state as a tag can")
+        if any(counter.kind != "cumulative" for counter in machine.counters):
+            raise ValueError(f"{machine.id} cannot be simulated: only counters that run up (kind: cumulative) can")
     last = production_date_of(plant, end)
     first = max(last - (days - 1) * DAY, plant.first_day)
     if days < 1 or first > last or not plant.machines:

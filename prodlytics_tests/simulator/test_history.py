@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from prodlytics.plant.load import load_plant
+from prodlytics.plant.model import StateSource
 from prodlytics.simulator.history import simulate
+from prodlytics.simulator.truth import load_truth
 from prodlytics_tests.simulator.conftest import DEMO, END, Told
 
 HOUR = pd.Timedelta(hours=1)
@@ -223,3 +225,33 @@ def test_progress_runs_to_its_end(tmp_path: Path) -> None:
     )
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("end", "days"),
+    [
+        ("2026-11-22T18:00+00:00", 3),  # a Sunday: the last work was on Friday
+        ("2026-11-23T12:00:00.001+00:00", 2),  # the first millisecond of a production day
+        ("2026-11-23T12:00+00:00", 2),  # a production day that has not begun yet
+        ("2026-11-01T09:30:00.5+00:00", 4),  # the night the clocks go back
+        ("2026-01-03T00:00+00:00", 45),  # a plant three days old
+        ("2026-09-07T20:00+00:00", 2),  # a holiday after a weekend: nothing happens at all
+    ],
+)
+def test_any_end_makes_a_whole_story(tmp_path: Path, end: str, days: int) -> None:
+    instant = dt.datetime.fromisoformat(end)
+    report = simulate(load_plant(DEMO), tmp_path / "landing", tmp_path / "truth", end=instant, days=days)
+    truth = load_truth(tmp_path / "truth")
+    assert report.end == instant
+    assert truth.production[["good", "reject"]].sum().tolist() == [report.good, report.rejects]
+    assert all(path.is_file() for path in report.files)
+    for _, states in truth.states.groupby("machine_id"):
+        assert states["starts_at"].iloc[0] == pd.Timestamp(report.start)
+        assert states["ends_at"].iloc[-1] == pd.Timestamp(report.end)
+
+
+def test_a_machine_without_a_controller_is_refused_by_name(tmp_path: Path) -> None:
+    plant = load_plant(DEMO)
+    bench = plant.machines[0].model_copy(update={"state": StateSource(source="operator")})
+    with pytest.raises(ValueError, match=bench.id):
+        simulate(plant.model_copy(update={"machines": (bench,)}), tmp_path, tmp_path, end=END, days=2)
