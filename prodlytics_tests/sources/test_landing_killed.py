@@ -1,0 +1,84 @@
+"""A loader that is killed with SIGKILL, at whatever instant, leaves nothing half done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from prodlytics.sources.landing import load_pending
+from prodlytics_tests.sources.landing_place import assert_accounted, books, kep, landing_plant, put, rows
+
+ROWS = 20_000
+LOADER = """
+import sys
+from prodlytics.formats import kepserverex
+from prodlytics.sources.landing import load_pending
+from prodlytics_tests.sources.landing_place import landing_plant
+kepserverex.BATCH = 500
+load_pending(sys.argv[1], landing_plant(), sys.argv[2])
+"""
+
+
+def written(url: str) -> int:
+    """Bytes of the samples' table, uncommitted rows included."""
+    [(size,)] = rows(
+        url,
+        "SELECT coalesce(sum(pg_relation_size(oid)), 0)::bigint FROM pg_class"
+        " WHERE relkind = 'r' AND (relname = 'telemetry_sample' OR relname LIKE '%_chunk')",
+    )
+    return int(size)
+
+
+@pytest.mark.parametrize("files_done", [0, 1])
+def test_killed_in_the_middle_of_a_file(database: str, tmp_path: Path, files_done: int) -> None:
+    for n in range(2):
+        lines = [kep((f"AB.Press01.m{n}", i, i), ("X.Y.z", i, 1)) for i in range(ROWS)]
+        put(tmp_path, f"telemetry/{n}.ndjson", b"".join(lines))
+    loader = subprocess.Popen([sys.executable, "-c", LOADER, database, str(tmp_path)], start_new_session=True)
+    try:
+        before = 0
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            done = len(books(database))
+            if done == files_done and written(database) > before:
+                break
+            if done < files_done:
+                before = written(database)
+            time.sleep(0.005)
+        else:
+            pytest.fail("the loader wrote nothing")
+        os.kill(loader.pid, signal.SIGKILL)
+    finally:
+        loader.wait()
+    assert loader.returncode == -signal.SIGKILL
+
+    _until_rolled_back(database)
+    finished = len(books(database))
+    assert rows(database, "SELECT count(*) FROM telemetry_sample") == [(finished * ROWS,)]
+    assert rows(database, "SELECT count(*) FROM quarantine") == [(finished * ROWS,)]
+    marked = rows(database, "SELECT count(DISTINCT dataset) FROM dirty_mark")
+    assert marked == [(2 if finished else 0,)]
+
+    load_pending(database, landing_plant(), str(tmp_path))
+    assert [row[1:] for row in books(database)] == [(2 * ROWS, ROWS, ROWS, 0)] * 2
+    assert_accounted(database)
+
+
+def _until_rolled_back(url: str) -> None:
+    """The server notices a dead client only when it next talks to it."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        for _ in range(600):
+            others = conn.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'"
+            ).fetchone()
+            if others == (0,):
+                return
+            time.sleep(0.1)
