@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from prodlytics.assets.declare import accepted_previews
 from prodlytics.db.migrate import migrate
 from prodlytics.db.url import database_url
 from prodlytics.definitions import build_defs
@@ -99,7 +100,9 @@ class Runner:
         tags = {}
         if first is not None and last is not None and last != first:
             tags = {RANGE_START: first, RANGE_END: last}
-        result = self.definitions.resolve_job_def(job).execute_in_process(
+        with accepted_previews():
+            definition = self.definitions.resolve_job_def(job)
+        result = definition.execute_in_process(
             instance=self.instance,
             partition_key=first if not tags else None,
             tags=tags,

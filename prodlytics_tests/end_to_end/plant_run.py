@@ -1,0 +1,104 @@
+"""A few days of the demo plant through the whole product, in a database and folders of a test's own.
+
+Belongs here: what several end-to-end tests need. Does not belong here: assertions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+
+from prodlytics.assets.resources import Database, Places
+from prodlytics.backfill import Outcome, Runner
+from prodlytics.datasets.registry import DATASETS
+from prodlytics.partitions import production_days
+from prodlytics.plant.load import load_plant
+from prodlytics.plant.model import Plant
+from prodlytics.settings import DEMO_PLANT
+from prodlytics.simulator.history import simulate
+
+#: Noon on the Tuesday after the clocks went back in Chicago (Sunday 1 November 2026 has 25 hours).
+END = dt.datetime(2026, 11, 3, 18, 0, tzinfo=dt.UTC)
+DAYS = 6
+
+#: Tables that are a pure function of what came in; the others carry clocks and counters.
+COMPARED = ("plan_calendar", "production_events", "machine_states", "downtime_events", "scrap_events", "machine_time",
+            "oee_hourly")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlantRun:
+    """One plant's surroundings."""
+
+    plant: Plant
+    url: str
+    landing: Path
+    archive: Path
+
+    def runner(self, instance: dg.DagsterInstance) -> Runner:
+        """Jobs of this plant against this database and these folders."""
+        return Runner(
+            self.plant,
+            instance,
+            database=self.database,
+            places=Places(landing_url=str(self.landing), archive_url=str(self.archive)),
+        )
+
+    @property
+    def database(self) -> Database:
+        """The database as assets see it."""
+        return Database(url=self.url)
+
+    def run(self, *steps: tuple[str, str | None, str | None]) -> Outcome:
+        """Run jobs in order: (job, first day, last day)."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            runner = self.runner(instance)
+            for job, first, last in steps:
+                runner.run(job, first=first, last=last)
+            return runner.outcome
+
+    def load_and_derive(self) -> Outcome:
+        """Everything that has landed, over all days in one run."""
+        first, last = self.days[0], self.days[-1]
+        return self.run(("ingest_entries", None, None), ("ingest", last, None), ("chain", first, last))
+
+    @property
+    def days(self) -> list[str]:
+        """The production days of the story."""
+        keys = production_days(self.plant).get_partition_keys()
+        last = keys.index("2026-11-03")
+        return keys[last - DAYS + 1 : last + 1]
+
+    def tables(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every compared table, without what says when a row was made."""
+        with psycopg.connect(self.url) as conn:
+            conn.execute("SET timezone = 'UTC'")
+            return {name: self._rows(conn, name) for name in COMPARED}
+
+    @staticmethod
+    def _rows(conn: psycopg.Connection[tuple[object, ...]], name: str) -> list[tuple[object, ...]]:
+        dataset = DATASETS[name]
+        columns = ", ".join(column for column in dataset.columns if column != "as_of")
+        return conn.execute(f"SELECT {columns} FROM {name} ORDER BY {', '.join(dataset.key)}").fetchall()
+
+
+def make_story(folder: Path) -> tuple[Path, Path, list[Path]]:
+    """Simulate once; returns landing, truth and the files that arrive late (moved aside)."""
+    plant = load_plant(DEMO_PLANT)
+    landing, truth, aside = folder / "landing", folder / "truth", folder / "late"
+    report = simulate(plant, landing, truth, end=END, days=DAYS)
+    aside.mkdir()
+    late = [Path(shutil.move(file, aside / file.name)) for file in report.late_files]
+    return landing, truth, late
+
+
+def plant_run(url: str, story: Path, folder: Path) -> PlantRun:
+    """A run with its own copy of the landed files."""
+    landing = folder / "landing"
+    shutil.copytree(story / "landing", landing)
+    return PlantRun(load_plant(DEMO_PLANT), url, landing, folder / "archive")
