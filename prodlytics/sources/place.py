@@ -62,7 +62,7 @@ class LandingPlace:
             LandingUnavailable: The place is not there or does not answer.
         """
         with _said(self.url):
-            if not self._fs.isdir(self._root):
+            if not self._is_there():
                 raise LandingUnavailable(
                     f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
                 )
@@ -91,6 +91,12 @@ class LandingPlace:
             raise FileGoneError(file.name)
         into.seek(0)
         return digest.hexdigest()
+
+    def _is_there(self) -> bool:
+        if self._folder is not None:
+            return self._folder.is_dir()
+        # Folders of a container exist only while something is in them: it is the container that has to be there.
+        return bool(self._fs.exists(self._root.partition("/")[0]))
 
     def _placed(self, path: str, info: dict[str, Any]) -> PlacedFile:
         size = int(info.get("size") or 0)

@@ -53,7 +53,7 @@ def unpacked(file: BinaryIO, name: str, *, seekable: bool = False) -> BinaryIO:
         seekable: Whether the result has to be; unpacked data then goes to a temporary file.
 
     Raises:
-        UnreadableFileError: Empty, not gzip though it says so, damaged (also later, while reading), or larger than UNPACKED_LIMIT.
+        UnreadableFileError: Empty, not gzip though it says so, damaged (also later, while reading), or too much.
     """
     start = file.read(2)
     file.seek(0)
