@@ -70,8 +70,13 @@ class _Server:
     def port(self) -> int:
         return int((self.home / "database.port").read_text(encoding="utf-8"))
 
-    def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs, as the unprivileged user where we are root."""
+    def run(
+        self, program: str, *arguments: str, check: bool = True, holding: tuple[int, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs, as the unprivileged user where we are root.
+
+        Should we be killed, it goes on, and what it holds stays open until its end: `holding` are file descriptors.
+        """
         # No shell, arguments are ours. Output to a file: a server that inherits a pipe keeps it open for ever.
         with (self.home / "database.command.log").open("w+", encoding="utf-8") as output:
             done = subprocess.run(
@@ -81,6 +86,7 @@ class _Server:
                 stderr=output,
                 cwd="/",
                 check=False,
+                pass_fds=holding,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
                 **self.identity.popen,
             )
@@ -88,11 +94,12 @@ class _Server:
             text = output.read()
         if check and done.returncode != 0:
             last = text.strip().splitlines()[-1] if text.strip() else "no output"
-            raise DatabaseUnavailable(
-                f"The embedded database in {self.home} cannot {program.removeprefix('pg_')}: {last}"
-                f" (see {self.base / 'server.log'})."
-            )
+            raise self.refusal(f"cannot {program.removeprefix('pg_')}: {last}")
         return subprocess.CompletedProcess(done.args, done.returncode, text, "")
+
+    def refusal(self, what: str) -> DatabaseUnavailable:
+        """The sentence for people."""
+        return DatabaseUnavailable(f"The embedded database in {self.home} {what} (see {self.base / 'server.log'}).")
 
 
 def ensure_running(home: Path) -> str:
@@ -108,15 +115,18 @@ def ensure_running(home: Path) -> str:
         DatabaseUnavailable: It cannot be made or started; one sentence.
     """
     home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
-        server = _locate(home)
-        if not (server.data / "PG_VERSION").exists():
-            _create(server)
-        if not _answers(server):
-            _start(server)
-            _await(server)
-        _create_databases(server)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home) as lock:
+            server = _locate(home)
+            if not (server.data / "PG_VERSION").exists():
+                _create(server, lock)
+            if not _answers(server):
+                _start(server)
+                _await(server)
+            _create_databases(server)
+    except OSError as error:
+        raise DatabaseUnavailable(f"The embedded database cannot be kept in {home}: {error.strerror}.") from error
     return _url(server, _DATABASES[0])
 
 
@@ -152,11 +162,11 @@ def remove(home: Path) -> None:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Two starters at once wait for each other."""
+def _alone(home: Path) -> Iterator[int]:
+    """Two starters at once wait for each other; gives the lock's file descriptor."""
     with (home / "database.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def shipped_postgresql() -> Path:
@@ -180,10 +190,7 @@ def _locate(home: Path) -> _Server:
     if who.uid is None or (can_enter(home) and can_enter(shipped) and not link.is_symlink()):
         base.mkdir(mode=0o755, parents=True, exist_ok=True)
         return _Server(home, base, shipped, who)
-    try:
-        base = place_outside(home, "prodlytics")
-    except PermissionError as error:
-        raise DatabaseUnavailable(str(error)) from error
+    base = place_outside(home, "prodlytics")
     if not link.exists():
         link.symlink_to(base)
     return _Server(home, base, copy_binaries(shipped, base), who)
@@ -205,8 +212,8 @@ def copy_binaries(shipped: Path, base: Path) -> Path:
     return copied / package.name / shipped.name
 
 
-def _create(server: _Server) -> None:
-    """Make the data folder with initdb."""
+def _create(server: _Server, lock: int) -> None:
+    """Make the data folder with initdb, which keeps the lock even if we are killed: two of them would clash."""
     password = secrets.token_urlsafe(24)
     secret = server.home / "database.password"
     secret.touch(mode=0o600)
@@ -224,7 +231,7 @@ def _create(server: _Server) -> None:
     try:
         server.run(
             "initdb", "-D", str(half), "-U", _USER, "--auth=scram-sha-256", "--pwfile", str(handed),
-            "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", holding=(lock,),
         )  # fmt: skip
     finally:
         handed.unlink(missing_ok=True)
@@ -243,10 +250,17 @@ def _start(server: _Server) -> None:
     remembered = int(port_file.read_text(encoding="utf-8")) if port_file.exists() else None
     port = remembered if remembered is not None and _is_free(remembered) else _free_port()
     port_file.write_text(str(port), encoding="utf-8")
-    server.run(
+    done = server.run(
         "pg_ctl", "-D", str(server.data), "-l", str(server.base / "server.log"), "-o", f"-p {port}",
-        "-w", "-t", str(_PATIENCE_S), "start",
+        "-w", "-t", str(_PATIENCE_S), "start", check=False,
     )  # fmt: skip
+    if done.returncode != 0:
+        # A starter that was killed may have left a start of its own under way, which was first.
+        running = _running_port(server)
+        if running is None:
+            lines = done.stdout.strip().splitlines()
+            raise server.refusal(f"cannot start: {lines[-1] if lines else 'no output'}")
+        port_file.write_text(str(running), encoding="utf-8")
 
 
 def _running_port(server: _Server) -> int | None:
@@ -281,9 +295,7 @@ def _await(server: _Server) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not _answers(server):
         if time.monotonic() > deadline:
-            raise DatabaseUnavailable(
-                f"The embedded database in {server.home} does not answer (see {server.base / 'server.log'})."
-            )
+            raise server.refusal("does not answer")
         time.sleep(0.1)
 
 

@@ -6,6 +6,7 @@ here: starting anything.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pwd
@@ -69,6 +70,6 @@ def place_outside(folder: Path, label: str) -> Path:
     place = _OUTSIDE / f"{label}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     place.mkdir(mode=0o755, parents=True, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
-        raise PermissionError(f"{place} belongs to somebody else: remove it, or put {folder} elsewhere.")
+        raise PermissionError(errno.EPERM, f"{place} belongs to somebody else, remove it", str(place))
     place.chmod(0o755)
     return place
