@@ -77,16 +77,16 @@ def as_frame(machine_id: str, events: Sequence[Events], orders: pd.DataFrame, as
         orders: `work_order, part_number, started_at, ended_at`; of several at once the one started last counts.
         as_of: What was known; stored with each row.
     """
-
-    def column(name: str) -> npt.NDArray[np.generic]:
-        return np.concatenate([np.empty(0, dtype=object), *(getattr(one, name) for one in events)])
-
-    time = column("time").astype(np.int64)
-    event_type, event_key = column("event_type"), column("event_key")
-    order = np.lexsort((event_key.astype(str), event_type.astype(str), time)) if len(time) else np.arange(0)
-    time, event_type = time[order], event_type[order]
-    count = column("count").astype(np.float64)[order]
-    part, work_order = _with_orders(time, column("part_number")[order], column("work_order")[order], orders)
+    time = np.concatenate([np.empty(0, dtype=np.int64), *(one.time for one in events)])
+    since = np.concatenate([np.empty(0, dtype=np.int64), *(one.since for one in events)])
+    count = np.concatenate([np.empty(0), *(one.count for one in events)])
+    cycle_time = np.concatenate([np.empty(0), *(one.cycle_time_ms for one in events)])
+    event_type, event_key = _texts(events, "event_type"), _texts(events, "event_key")
+    order = np.lexsort((_rank(event_key), _rank(event_type), time))
+    time, event_type, count = time[order], event_type[order], count[order]
+    part, work_order = _with_orders(
+        time, _texts(events, "part_number")[order], _texts(events, "work_order")[order], orders
+    )
     nothing = np.full(len(time), None, dtype=object)
     return pd.DataFrame(
         {
@@ -96,17 +96,26 @@ def as_frame(machine_id: str, events: Sequence[Events], orders: pd.DataFrame, as
             "event_key": event_key[order],
             "part_number": part,
             "work_order": work_order,
-            "cycle_time_ms": column("cycle_time_ms").astype(np.float64)[order],
+            "cycle_time_ms": cycle_time[order],
             **{f"{counted}_count": np.where(event_type == name, count, 0.0) for counted, name in EVENT_OF.items()},
             "reject_reason": nothing,
             "machine_state": nothing,
-            "fault_code": column("fault_code")[order],
-            "operator_id": column("operator_id")[order],
-            "since": spans.from_us(column("since").astype(np.int64)[order]),
-            "flag": column("flag")[order],
+            "fault_code": _texts(events, "fault_code")[order],
+            "operator_id": _texts(events, "operator_id")[order],
+            "since": spans.from_us(since[order]),
+            "flag": _texts(events, "flag")[order],
             "as_of": spans.from_us(np.full(len(time), spans.instant_us(as_of), dtype=np.int64)),
         }
     )
+
+
+def _texts(events: Sequence[Events], name: str) -> spans.ObjectArray:
+    return np.concatenate([np.empty(0, dtype=object), *(getattr(one, name) for one in events)])
+
+
+def _rank(values: spans.ObjectArray) -> spans.IntArray:
+    """A number for every distinct text, in order of the texts."""
+    return np.asarray(pd.factorize(values, sort=True)[0], dtype=np.int64)
 
 
 def _with_orders(

@@ -111,7 +111,7 @@ def _said(
         return from_bookings(entries), [], NEVER
     silent = silences(machine, tags, gaps)
     if source.source == "counts":
-        series, _ = read_counters(plant, machine, tags, np.inf)
+        series, _ = read_counters(plant, machine, machine.counters, tags, np.inf)
         return from_counts(plant, machine, series, until), [], silent
     said, refused = from_controller(machine, tags, until, window)
     return said, refused, silent if source.duration_metric is None else NEVER

@@ -6,7 +6,7 @@ which silence parts were counted. Does not belong here: what a reading means (`c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,18 +54,19 @@ class Series:
 
 
 def read_counters(
-    plant: Plant, machine: Machine, tags: dict[str, Tag], silence_us: float
+    plant: Plant, machine: Machine, counters: Iterable[Counter], tags: dict[str, Tag], silence_us: float
 ) -> tuple[list[Series], list[Refused]]:
-    """Every counter of a machine that has samples, and the readings that make no sense.
+    """Every given counter that has samples, and the readings that make no sense.
 
     Args:
         plant: Ideal cycles decide what is plausible.
-        machine: Its counters.
+        machine: Whose counters they are.
+        counters: Some or all of its counters.
         tags: Samples by metric.
         silence_us: For how long a source may say that it has no value before what follows is an estimate.
     """
     series, refused = [], []
-    for counter in machine.counters:
+    for counter in counters:
         if counter.metric in tags:
             one, bad = _read(plant, machine, counter, tags[counter.metric], silence_us)
             series.append(one)
@@ -91,12 +92,21 @@ def _read(
     counts = count_increments(readings) if is_increment else count_cumulative(readings)
     since = np.where(counts.before >= 0, time[counts.before], spans.MISSING) if len(time) else time
     refused = _refused(counter, time, value, counts) + [
-        _outside(counter, int(tag.time[row]), float(tag.value[row])) for row in np.flatnonzero(outside)
+        _outside(counter, int(tag.time[row]), float(tag.value[row]))
+        for row in _first_of_each_run(outside, tag.measured)
     ]
     lost = _lost(tag, rows, silence_us)
     return Series(
         counter.metric, counter.counts, time, counts.parts, counts.kind, since, lost, not is_increment
     ), refused
+
+
+def _first_of_each_run(outside: spans.BoolArray, measured: spans.BoolArray) -> spans.IntArray:
+    """Where values outside the counter's range begin: a wrong width concerns every reading, but is told once."""
+    rows = np.flatnonzero(measured)
+    begins = outside[rows]
+    begins[1:] &= ~outside[rows[:-1]]
+    return rows[begins]
 
 
 def _lost(tag: Tag, rows: spans.IntArray, silence_us: float) -> tuple[spans.IntArray, spans.IntArray]:

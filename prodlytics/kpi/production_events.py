@@ -63,7 +63,8 @@ def derive_production_events(
     window = (spans.instant_us(start), spans.instant_us(end))
     tags = read_tags(samples)
     silence_us = 0.0 if machine.silence_after_s is None else machine.silence_after_s * 1e6
-    counted, refused = read_counters(plant, machine, tags, silence_us)
+    of_parts = [counter for counter in machine.counters if counter.counts != "cycles"]
+    counted, refused = read_counters(plant, machine, of_parts, tags, silence_us)
     series, contradictions = complemented(counted)
     silent = silences(machine, tags, gaps)
     cycle_times = tags.get(machine.cycle_time_metric or "", NOTHING)

@@ -50,7 +50,8 @@ def from_controller(
         start, end = _durations(tag, tags.get(machine.state.duration_metric, NOTHING))
         said &= end > start
         # What was reported later holds where two spans overlap; a span ends when it is reported.
-        later = np.minimum.accumulate(np.where(said, start, spans.FOREVER)[::-1])[::-1]
+        from_the_end = np.where(said, start, spans.FOREVER)[::-1]
+        later: spans.IntArray = np.minimum.accumulate(from_the_end)[::-1]
         end = np.minimum(end, np.append(later, spans.FOREVER)[1:])
     else:
         start, end = tag.time, np.append(tag.time, until)[1:]
@@ -67,8 +68,8 @@ def _translated(
     inside = (time >= window[0]) & (time < window[1])
     refused = []
     for position, meaning in enumerate(meanings):
-        seen = np.flatnonzero(inside & (number == position)) if meaning is None else ()
-        if len(seen):
+        seen = np.flatnonzero(inside & (number == position))
+        if meaning is None and len(seen):
             refused.append(_untranslated(machine, str(distinct[position]), int(time[seen[0]])))
     # No word at all is number -1: the last place.
     states = np.array([*(meaning or "unknown" for meaning in meanings), "unknown"], dtype=object)

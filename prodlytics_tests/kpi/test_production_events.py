@@ -100,6 +100,11 @@ class TestOneCounter:
         assert derived.quarantined["reason"].tolist() == ["outside_counter_range"]
         assert "width_bits and signed" in derived.quarantined["detail"][0]
 
+    def test_a_wrong_width_is_told_once_not_for_every_reading(self) -> None:
+        plant, readings = counter_plant(1, width_bits=8), _readings([250, 255, *range(256, 300), 0, 300])
+        assert seconds(events(plant, readings).quarantined["event_time"]) == [2 * MINUTE, 47 * MINUTE]
+        assert events(plant, readings, window=(10 * MINUTE, 40 * MINUTE)).quarantined.empty
+
     def test_set_back_is_told_only_when_no_late_reading_can_explain_it(self) -> None:
         low = [4523, 4000, 4000, 4000, 4000, 4000]
         assert events(counter_plant(12), _readings(low)).quarantined.empty
