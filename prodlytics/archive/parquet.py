@@ -142,9 +142,12 @@ def _decimals(texts: pa.Array, column: str, rounded: dict[str, int]) -> pa.Array
 
 def _decimal(text: str, column: str) -> Decimal:
     try:
-        return Decimal(text).quantize(_QUANTUM, context=_EXACT)
-    except InvalidOperation as error:
-        raise ArchiveError(f"Cannot archive {column}: {text} does not fit decimal(38, 18); correct the row.") from error
+        value = Decimal(text).quantize(_QUANTUM, context=_EXACT)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise ArchiveError(f"Cannot archive {column}: {text} does not fit decimal(38, 18); correct the row.")
+    return value
 
 
 def _note_times(content: Content, table: pa.Table, time_column: str | None) -> None:

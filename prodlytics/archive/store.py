@@ -14,9 +14,10 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -27,6 +28,8 @@ _CHUNK = 1 << 20
 _CONTAINER_SCHEMES = ("abfs", "abfss", "az")
 #: Half-written files, on the same disk as the layout because a rename must not cross disks.
 _INCOMING = ".incoming"
+#: Nobody writes one file for so long: its writer was killed.
+_ABANDONED_AFTER_S = 24 * 3600
 SUPERSEDED = "superseded"
 
 
@@ -81,6 +84,7 @@ class ArchiveStore:
             if self.is_folder:
                 folder = self._folder / _INCOMING
                 folder.mkdir(parents=True, exist_ok=True)
+                _sweep(folder)
             else:
                 folder = Path(tempfile.gettempdir())
             staged = folder / f"prodlytics-{uuid.uuid4().hex}.parquet"
@@ -221,6 +225,16 @@ def _container(url: str) -> tuple[Any, str]:
         if error.status_code != HTTPStatus.FORBIDDEN:
             raise
     return filesystem, path.rstrip("/")
+
+
+def _sweep(incoming: Path) -> None:
+    """Remove what killed writers left behind."""
+    limit = time.time() - _ABANDONED_AFTER_S
+    for file in incoming.glob("prodlytics-*.parquet"):
+        # Another run may sweep at the same moment.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < limit:
+                file.unlink()
 
 
 def _make_folders(folder: Path) -> None:
