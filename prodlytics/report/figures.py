@@ -356,8 +356,8 @@ def _last(values: pd.Series[Any]) -> Any:
 def _change(column: str, cells: pd.DataFrame) -> Change:
     if column in ("oee", "availability", "performance", "quality"):
         # Ratios are not added up: the hour that moved most.
-        moved = (cells["new_value"].fillna(-1) - cells["old_value"].fillna(-1)).abs()
-        row = cells.iloc[int(moved.to_numpy().argmax())]
+        old, new = (cells[side].astype("float64").fillna(-1) for side in ("old_value", "new_value"))
+        row = cells.iloc[int((new - old).abs().to_numpy().argmax())]
         return Change(column, _number(row["old_value"]), _number(row["new_value"]), row["time_bucket"].to_pydatetime())
-    old, new = (_number(cells[side].sum(min_count=1)) for side in ("old_value", "new_value"))
-    return Change(column, old, new, None)
+    before, after = (_number(cells[side].sum(min_count=1)) for side in ("old_value", "new_value"))
+    return Change(column, before, after, None)

@@ -195,15 +195,15 @@ def _value(column: str, value: float | None) -> str:
 def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
     """What the figures rest on."""
     low = [
-        f"{line.name} {words.percent(line.coverage)}"
+        f"{line.name} {words.percent(line.coverage or None)}"
         for line in figures.machines
         if line.coverage is not None and line.coverage < plant.thresholds.coverage
     ]
     absent = [line.name for line in figures.machines if line.coverage is None and line.ratios.reason == "no_data"]
     no_rows = figures.as_of is None
-    missing = "no data" if no_rows else "nothing was scheduled"
+    missing = "nothing was scheduled" if figures.coverage is None and not no_rows else "no data"
     rows = [
-        ("Scheduled time with known state", words.percent(figures.coverage, missing)),
+        ("Scheduled time with known state", words.percent(figures.coverage or None, missing)),
         ("Time without data", "no data" if no_rows else words.minutes(figures.unknown_minutes)),
     ]
     if low:
