@@ -36,7 +36,7 @@ def reachable(folder: Path, label: str) -> Path:
     try:
         outside = place_outside(folder, label)
     except PermissionError as error:
-        raise Unavailable(str(error)) from error
+        raise Unavailable(error.strerror) from error
     if not folder.exists():
         folder.symlink_to(outside)
     return outside
