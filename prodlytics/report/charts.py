@@ -57,7 +57,7 @@ def trend_chart(points: Sequence[DayPoint]) -> bytes:
     for day, point in enumerate(points):
         last = day == len(points) - 1
         if point.ratios.oee is None:
-            axes.text(day, floor + 1, "no\nfigure", ha="center", va="bottom", fontsize=7.5, color=_FAINT)
+            axes.text(day, floor + 1, "–", ha="center", va="bottom", fontsize=11, color=_FAINT)
             continue
         axes.plot(
             [day], [values[day]], marker="o", markersize=8 if last else 5, color=band(point.ratios.oee).colour, zorder=4

@@ -72,6 +72,8 @@ def _sayings(plant: Plant, date: dt.date, figures: Figures) -> dict[str, Any]:
         "nothing_lost": sentences.nothing_lost(figures),
         "no_causes": sentences.no_causes(figures),
         "unexplained": sentences.unexplained(figures),
+        "machines": [line for line in figures.machines if not sentences.is_not_planned(line)],
+        "not_planned": sentences.not_planned(figures),
         "suspects": sentences.suspects(plant, figures),
         "no_scrap": sentences.no_scrap(figures),
         "scrap_pieces": sum(item.pieces for item in figures.scrap),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from prodlytics.plant.model import Plant
 from prodlytics.report import words
-from prodlytics.report.figures import Change, Figures, LongestStop, Restated, Scrap
+from prodlytics.report.figures import Change, Figures, LongestStop, MachineLine, Restated, Scrap
 
 _COLUMNS = {
     "oee": "OEE",
@@ -121,6 +121,19 @@ def unexplained(figures: Figures) -> str:
         f"Without a reason: {words.percent(share)} of unplanned stop time "
         f"({words.minutes(figures.unexplained_minutes)}, {stops})."
     )
+
+
+def is_not_planned(line: MachineLine) -> bool:
+    """Whether the machine had the day off and kept to it."""
+    return line.ratios.reason == "no_planned_time" and not line.good and not line.reject
+
+
+def not_planned(figures: Figures) -> str:
+    """Machines that had the day off, which need no line of their own."""
+    names = [line.name for line in figures.machines if is_not_planned(line)]
+    if not names:
+        return ""
+    return f"Not planned: {'all machines' if len(names) == len(figures.machines) else ', '.join(names)}."
 
 
 def suspects(plant: Plant, figures: Figures) -> str:

@@ -91,8 +91,10 @@ def minutes(value: float) -> str:
 
 
 def hours(value_min: float) -> str:
-    """Minutes as hours and minutes."""
+    """Minutes as hours and minutes, under an hour as minutes."""
     total = round(value_min)
+    if abs(total) < 60:
+        return minutes(value_min)
     return f"{total // 60:,} h {total % 60:02d} min"
 
 

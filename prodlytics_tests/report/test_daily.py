@@ -20,6 +20,8 @@ from prodlytics.report.daily import build
 from prodlytics.report.words import band
 from prodlytics_tests.report.known_day import (
     DATE,
+    LEDGER,
+    M1,
     M2,
     START,
     STOPS,
@@ -176,7 +178,10 @@ def test_a_day_off_is_not_a_bad_day() -> None:
     assert "PLANT OEE: not planned" in text
     assert "Nothing was planned on this day." in text
     assert "- Scheduled time with known state: nothing was scheduled" in text
-    assert "- Press one: not planned; availability –, performance –, quality –; good 0, rejects 0" in text
+    assert "Not planned: all machines." in text
+    one = build(known_day(oee=[M1, off[1]], ledger=[*LEDGER[:-1], ledger[1]])).plain_text
+    assert "Not planned: Press two." in one
+    assert "- Press two" not in one
 
 
 def test_a_machine_that_stood_still_all_day_has_an_oee_of_zero() -> None:
