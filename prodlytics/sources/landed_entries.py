@@ -126,4 +126,5 @@ def _mark(conn: psycopg.Connection[Any], new: list[dict[str, Any]], name: str) -
             [(machine, starts, ends or starts) for said, machine, starts, ends in spans if said == kind],
             columns=["machine_id", "starts_at", "ends_at"],
         )
-        dirty.mark_spans(conn, _REASONS_OF.get(kind, _ALL), frame, f"landed file {name}")
+        again = (*_REASONS_OF.get(kind, _ALL), "archive/operator_entries")
+        dirty.mark_spans(conn, again, frame, f"landed file {name}")

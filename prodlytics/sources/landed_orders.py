@@ -109,8 +109,18 @@ def store_orders(
     if written:
         with conn.cursor() as cursor:
             cursor.executemany(sql("upsert_order"), list(written.values()))
-    dirty.mark_spans(conn, _DERIVED, _spans(spans, now), f"landed file {name}")
+    dirty.mark_spans(conn, _DERIVED, _derived_part(conn, _spans(spans, now)), f"landed file {name}")
     return stored
+
+
+def _derived_part(conn: psycopg.Connection[Any], spans: pd.DataFrame) -> pd.DataFrame:
+    """The part of spans for which anything has been derived: an order of last year needs no day before the first."""
+    ranges = conn.execute(sql("select_derived_ranges"), {"machines": sorted(set(spans["machine_id"]))}).fetchall()
+    limits = pd.DataFrame(ranges, columns=["machine_id", "first", "last"])
+    clipped = spans.merge(limits, on="machine_id")
+    clipped["starts_at"] = clipped[["starts_at", "first"]].max(axis=1)
+    clipped["ends_at"] = clipped[["ends_at", "last"]].min(axis=1)
+    return clipped.loc[clipped["starts_at"] <= clipped["ends_at"], ["machine_id", "starts_at", "ends_at"]]
 
 
 def _is_older(order: dict[str, Any], before: dict[str, Any] | None) -> bool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from prodlytics.plant.model import LandingFormat, Plant
 
-#: What has to be derived anew where samples arrived.
-DERIVED = ("machine_states", "production_events")
+#: What has to be done anew where samples arrived.
+DERIVED = ("archive/machine_telemetry", "machine_states", "production_events")
 _PARQUET = b"PAR1"
 
 

@@ -78,6 +78,8 @@ def test_entries_are_stored_with_what_they_change(plain_database: str, tmp_path:
         ("k3", "Robot01", "production", at(0), at(0), Decimal(12), None, "entries"),
     ]
     assert rows(plain_database, "SELECT dataset, machine_id FROM dirty_mark ORDER BY 1, 2") == [
+        ("archive/operator_entries", "Press01"),
+        ("archive/operator_entries", "Robot01"),
         ("downtime_events", "Press01"),
         ("downtime_events", "Robot01"),
         ("machine_states", "Robot01"),
@@ -163,7 +165,27 @@ def test_a_line_that_is_no_text_and_one_too_long(plain_database: str, tmp_path: 
     ]
 
 
+def derive_states(url: str, start: dt.datetime, end: dt.datetime) -> None:
+    """As if the states of Press01 had been derived for a span."""
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO machine_states (machine_id, starts_at, ends_at, state, state_started_at, is_open, as_of)"
+            " VALUES ('Press01', %(start)s, %(end)s, 'running', %(start)s, false, %(end)s)",
+            {"start": start, "end": end},
+        )
+
+
+def test_an_order_marks_only_what_has_been_derived(plain_database: str, tmp_path: Path) -> None:
+    """An order that began long before the first sample asks for no day of which there is nothing."""
+    derive_states(plain_database, at(1800), at(3600))
+    put(tmp_path, "orders/1.csv", table(order(started_at=at(-900_000), ended_at=at(2700))))
+    load(plain_database, tmp_path)
+    found = rows(plain_database, "SELECT DISTINCT quarter FROM dirty_mark ORDER BY 1")
+    assert found == [(at(1800),)]
+
+
 def test_the_newest_version_of_an_order_counts(plain_database: str, tmp_path: Path) -> None:
+    derive_states(plain_database, at(-900), at(900))
     put(tmp_path, "orders/1.csv", table(order()))
     put(tmp_path, "orders/2.csv", table(order(status="Released"), order(status="closed", ended_at=at(50), source_modified_at=at(60))))  # fmt: skip # noqa: E501
     put(tmp_path, "orders/3.csv", table(order(status="cancelled", source_modified_at=at(30)), order(work_order="W2", status="lost")))  # fmt: skip # noqa: E501
