@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+from prodlytics.kpi import spans
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
+
+    import pandas as pd
 
 
 def cut_at(frame: pd.DataFrame, edges: Sequence[dt.datetime]) -> pd.DataFrame:
@@ -23,23 +26,20 @@ def cut_at(frame: pd.DataFrame, edges: Sequence[dt.datetime]) -> pd.DataFrame:
     """
     if frame.empty or not len(edges):
         return frame
-    cuts = pd.DatetimeIndex(edges).as_unit("us").asi8
-    starts = pd.DatetimeIndex(frame["starts_at"]).as_unit("us").asi8
-    ends = pd.DatetimeIndex(frame["ends_at"]).as_unit("us").asi8
+    cuts = np.array([spans.instant_us(edge) for edge in edges], dtype=np.int64)
+    starts, ends = spans.to_us(frame["starts_at"]), spans.to_us(frame["ends_at"])
     first = np.searchsorted(cuts, starts, side="right")
     last = np.searchsorted(cuts, ends, side="left")
     pieces = np.maximum(last - first, 0) + 1
     rows = np.repeat(np.arange(len(frame)), pieces)
     nth = np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    inner = np.minimum(first[rows] + nth, len(cuts) - 1)
-    before = np.maximum(first[rows] + nth - 1, 0)
     is_last = nth == pieces[rows] - 1
+    # Where a piece is the first or last of its row the edge is not used; the index only has to exist.
+    begins = cuts[np.clip(first[rows] + nth - 1, 0, len(cuts) - 1)]
+    finishes = cuts[np.clip(first[rows] + nth, 0, len(cuts) - 1)]
     out = frame.iloc[rows].reset_index(drop=True)
-    zone = frame["starts_at"].dtype
-    out["starts_at"] = (
-        pd.Series(np.where(nth == 0, starts[rows], cuts[before])).astype("datetime64[us, UTC]").astype(zone)
-    )
-    out["ends_at"] = pd.Series(np.where(is_last, ends[rows], cuts[inner])).astype("datetime64[us, UTC]").astype(zone)
+    out["starts_at"] = spans.from_us(np.where(nth == 0, starts[rows], begins))
+    out["ends_at"] = spans.from_us(np.where(is_last, ends[rows], finishes))
     if "is_open" in out:
         out["is_open"] = out["is_open"].to_numpy(dtype=bool) & is_last
     return out

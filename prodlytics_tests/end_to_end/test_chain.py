@@ -209,7 +209,8 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(
             for name, rows in run.tables().items():
                 assert rows in ([], expected[name]), f"{name} is half written after {delay} s"
             (lost,) = one(
-                url, "SELECT coalesce(sum(rows_in - rows_stored - rows_quarantined - rows_duplicate), 0) FROM landed_file"
+                url,
+                "SELECT coalesce(sum(rows_in - rows_stored - rows_quarantined - rows_duplicate), 0) FROM landed_file",
             )
             assert lost == 0
         last = backfill(run, tmp_path / "home")
