@@ -228,7 +228,10 @@ def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
     unexplained = "no data" if nothing_known(figures) else words.minutes(figures.unexplained_minutes)
     rows.append(("Unplanned stops without a reason", unexplained))
     rows.append(("Rows quarantined", words.count(sum(count for _, _, count in figures.quarantine))))
-    rows.extend((f"– {dataset}: {reason}", words.count(count)) for dataset, reason, count in figures.quarantine)
+    rows.extend(
+        (f"– {dataset}: {reason.replace('_', ' ')}", words.count(count))
+        for dataset, reason, count in figures.quarantine
+    )
     return rows
 
 
