@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from prodlytics.assets.window import Window
     from prodlytics.plant.model import Machine
 
-#: Samples before and after a window that the counter rules may look at.
-CONTEXT_SAMPLES = 10
+#: Samples before and after a window that the counter rules may look at (`kpi.counters.REACH`).
+CONTEXT_SAMPLES = 15
 #: How long before a window a silence is looked for; what was in force for longer is taken as never interrupted.
 LOOK_BACK = dt.timedelta(days=3)
 

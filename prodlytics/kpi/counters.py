@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 #: Readings before and after a window that decide what the readings in it mean.
-REACH = 10
+REACH = 15
 AHEAD = 5
 #: Readings around a wrong one that may show it to be wrong.
 NEAR = 5
@@ -140,18 +140,20 @@ def _step(readings: Readings, a: IntArray, b: IntArray) -> tuple[FloatArray, npt
     """Parts and kind of the steps from readings `a` to later readings `b`, taken by themselves."""
     old, new = readings.value[a], readings.value[b]
     rise = new - old
-    limit = most_parts(readings.time[b] - readings.time[a], readings.rate[b])
+    # A value that is sent again may be an old one from a cache: parts had time since it was first shown.
+    limit = most_parts(readings.time[b] - _first_shown(readings, a), readings.rate[b])
     unknown = np.isnan(limit)
     kind = np.full(len(a), Kind.COUNTED, dtype=np.int8)
-    parts = rise.copy()
     rolled = np.zeros(len(a))
     can_roll = np.zeros(len(a), dtype=bool)
     highest = np.where(unknown, np.inf, limit)
     if readings.modulus is not None:
         modulus = readings.modulus
         rolled = rise + modulus
+        between = most_parts(readings.time[b] - readings.time[a], readings.rate[b])
         # Where a long time leaves room for half the counter, the rate says nothing: only near the edge it rolled over.
-        can_roll = rolled <= np.where(unknown | (limit > modulus / 2), modulus / 4, limit)
+        says_nothing = unknown | (between > modulus / 2)
+        can_roll = rolled <= np.where(says_nothing, modulus / 4, np.minimum(limit, modulus / 2))
         highest = np.where(unknown, modulus / 4, limit)
     kind[rise > highest] = Kind.JUMP
     fell = rise < 0
@@ -161,6 +163,15 @@ def _step(readings: Readings, a: IntArray, b: IntArray) -> tuple[FloatArray, npt
     kind[fell & can_roll] = Kind.ROLLOVER
     parts = np.where(kind == Kind.ROLLOVER, rolled, np.where(kind == Kind.RESET, new, rise))
     return np.where(np.isin(kind, (Kind.COUNTED, Kind.ROLLOVER, Kind.RESET)), parts, 0.0), kind
+
+
+def _first_shown(readings: Readings, at: IntArray) -> IntArray:
+    """When the value of each reading was first shown, as far as the `NEAR` readings before it say."""
+    first = at.copy()
+    for _ in range(NEAR):
+        same = (first > 0) & (readings.value[np.maximum(first - 1, 0)] == readings.value[at])
+        first = np.where(same, first - 1, first)
+    return readings.time[first]
 
 
 def _wrong_readings(readings: Readings, step: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from prodlytics.assets import machine_states, production_events
+from prodlytics.assets import inputs, machine_states, production_events
 from prodlytics.assets.window import Window
 from prodlytics.db.connect import connect
 from prodlytics.db.telemetry import write_samples
+from prodlytics.kpi.counters import REACH
 from prodlytics.plant.model import Plant
 from prodlytics_tests.db.samples import Row, batch
 from prodlytics_tests.kpi.feed import AS_OF, at, plant_of
@@ -63,6 +64,10 @@ def _history(seed: int) -> list[Row]:
         if chance.random() < 0.3:
             rows.append(("M1", "Fault", "", at(second + 7), 17.0 if state == 3 else 0.0, None, 192, None))
     return rows
+
+
+def test_counters_get_the_readings_they_look_at() -> None:
+    assert inputs.CONTEXT_SAMPLES >= REACH
 
 
 @pytest.mark.parametrize("seed", range(4))

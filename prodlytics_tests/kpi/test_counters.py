@@ -127,6 +127,13 @@ def test_a_part_that_ends_right_after_a_reading_counts() -> None:
     assert most_parts(np.array([14_400_000]), np.array([1.5 / 12.0])).tolist() == [2.0]
 
 
+def test_a_value_sent_again_from_a_cache_takes_no_time_from_the_next_parts() -> None:
+    # Every second part is reported; in between the old value is sent once more, just before the next two show.
+    time = np.array([0, 24_000_000, 38_000_000, 48_100_000])
+    counts = count_cumulative(Readings(time, np.array([4.0, 6.0, 6.0, 8.0]), np.full(4, 1.5 / 10.5)))
+    assert counts.parts.tolist() == [0, 2, 0, 2]
+
+
 def test_increments_are_their_own_count() -> None:
     readings = Readings(
         (np.arange(5) * 60_000_000).astype(np.int64), np.array([4.0, 0.0, 5.0, 999.0, -1.0]), np.full(5, 1.5 / 12)
@@ -236,5 +243,6 @@ def test_parts_are_never_negative_and_never_implausible(values: list[int], cycle
     assert (counts.parts >= 0).all()
     if cycle_s is not None:
         at = np.arange(len(values))
-        elapsed = (at - counts.before) * 60.0
+        # A value may have been shown up to five readings before the one that is compared with.
+        elapsed = (at - counts.before + 5) * 60.0
         assert (counts.parts[1:] <= elapsed[1:] * 1.5).all()

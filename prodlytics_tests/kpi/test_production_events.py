@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prodlytics.kpi.counters import REACH
 from prodlytics.kpi.production_events import derive_production_events
 from prodlytics_tests.kpi.feed import (
     AS_OF,
@@ -333,11 +334,11 @@ def machine_day(request: pytest.FixtureRequest) -> tuple[Any, pd.DataFrame, pd.D
 
 
 def _with_context(samples: pd.DataFrame, window: tuple[float, float]) -> pd.DataFrame:
-    """What a window is given: ten good samples of each tag around it and the others between."""
+    """What a window is given: some good samples of each tag around it and the others between."""
     kept = []
     for _, tag in samples.groupby(["metric_name", "native_code"]):
         good = tag.loc[tag["quality"] >= 192, "time"]
-        before, after = good[good < at(window[0])].tail(10), good[good >= at(window[1])].head(10)
+        before, after = good[good < at(window[0])].tail(REACH), good[good >= at(window[1])].head(REACH)
         low, high = before.min() if len(before) else at(window[0]), after.max() if len(after) else at(window[1])
         kept.append(tag[(tag["time"] >= low) & (tag["time"] <= high)])
     return together(*kept)
