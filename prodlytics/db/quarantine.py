@@ -6,7 +6,7 @@ Belongs here: storing quarantined rows, each once. Does not belong here: decidin
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PAYLOAD_LIMIT = 10_000
 
 
-def store(conn: psycopg.Connection, dataset: str, rows: pd.DataFrame, *, origin: str) -> int:
+def store(conn: psycopg.Connection[Any], dataset: str, rows: pd.DataFrame, *, origin: str) -> int:
     """Put rows into quarantine in the caller's transaction; a row that is there already is not stored again.
 
     Args:
@@ -28,25 +28,21 @@ def store(conn: psycopg.Connection, dataset: str, rows: pd.DataFrame, *, origin:
     Returns:
         How many were new.
     """
-    import pandas as pd
-
     records = []
     for row in rows.to_dict("records"):
-        position = row.get("position")
-        position = None if position is None or pd.isna(position) else int(position)
-        event_time = row.get("event_time")
-        payload = row.get("payload")
+        position, payload, event_time = (_or_none(row.get(name)) for name in ("position", "payload", "event_time"))
+        position = None if position is None else int(position)
         identity = "\x1f".join(map(str, (dataset, origin, position, row["reason"], event_time, payload)))
         records.append(
             (
                 dataset,
                 row["reason"],
-                row["detail"],
+                _storable(row["detail"]),
                 origin,
                 position,
-                None if event_time is None or pd.isna(event_time) else event_time,
-                row.get("machine_id"),
-                None if payload is None else str(payload).replace("\x00", "\\0")[:PAYLOAD_LIMIT],
+                event_time,
+                _storable(row.get("machine_id")),
+                _storable(payload),
                 hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest(),
             )
         )
@@ -59,3 +55,18 @@ def store(conn: psycopg.Connection, dataset: str, rows: pd.DataFrame, *, origin:
             records,
         )
         return cursor.rowcount
+
+
+def _or_none(value: Any) -> Any:
+    """Missing is None, however a frame spells it: the same row has the same fingerprint in any batch."""
+    import pandas as pd
+
+    return None if pd.isna(value) else value
+
+
+def _storable(value: Any) -> str | None:
+    """Text PostgreSQL takes: bad input also holds NUL and halves of characters."""
+    value = _or_none(value)
+    if value is None:
+        return None
+    return str(value).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")[:PAYLOAD_LIMIT]
