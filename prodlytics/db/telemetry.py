@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+#: Position of a loser that was not in the batch.
+FROM_STORE = -1
 _TAG = ["machine_id", "metric_name", "native_code"]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PG_EPOCH_US = 946_684_800_000_000
@@ -34,7 +36,7 @@ class WriteResult:
         stored: Rows that are in the store now and were not before, or replaced another.
         duplicates: Rows that were there already with the same value, or twice in the batch.
         conflicts: Rows that lost against another value of the same tag and time, with columns `reason` and `detail`;
-            a row of the store that lost has position -1. Latest published wins.
+            a row of the store that lost has position FROM_STORE. Latest published wins.
         touched: machine_id and time of the rows stored, for dirty marks: one row per machine and quarter hour.
     """
 
@@ -64,7 +66,7 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
     rows["time_us"] = microseconds(rows["time"])
     # In the order of the key, the index grows at one place per tag instead of everywhere at once.
     rows = rows.iloc[np.lexsort((rows["time_us"], rows["tag_id"]))].reset_index(drop=True)
-    rows, duplicates, losers = _one_per_instant(rows)
+    rows, losers = _one_per_instant(rows)
     lag = microseconds(rows["published_at"]) - rows["time_us"].to_numpy()
     rows["published_lag_us"] = np.where(rows["published_at"].isna(), np.nan, lag)
     ingested_us = (ingested_at - _EPOCH) // dt.timedelta(microseconds=1)
@@ -73,10 +75,13 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
         with conn.transaction():
             _copy(conn, "telemetry_sample", rows)
     except psycopg.errors.UniqueViolation:
-        stored, met_again, met_losers = _merge(conn, rows)
+        stored, touched, met_losers = _merge(conn, rows)
         losers = pd.concat([part for part in (losers, *met_losers) if len(part)] or [losers], ignore_index=True)
-        rows, duplicates = stored, duplicates + met_again
-    return WriteResult(len(rows), duplicates, losers[[*batch.columns, "reason", "detail"]], _touched(rows))
+    else:
+        stored, touched = len(rows), _touched(rows)
+    lost = int((losers["position"] != FROM_STORE).sum())
+    conflicts = losers[[*batch.columns, "reason", "detail"]]
+    return WriteResult(stored, len(batch) - stored - lost, conflicts, touched)
 
 
 def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[np.int32]:
@@ -108,13 +113,13 @@ def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[n
     return np.array([ids[tag] for tag in tags], dtype=np.int32)[nth]
 
 
-def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, pd.DataFrame]:
+def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Settle what a batch says twice: equal values are duplicates, of different ones the latest published stays."""
     import pandas as pd
 
     empty = rows.iloc[0:0].assign(reason=pd.Series(dtype=object), detail=pd.Series(dtype=object))
     if not rows.duplicated(["tag_id", "time_us"]).any():
-        return rows, 0, empty
+        return rows, empty
     ordered = rows.sort_values(
         ["tag_id", "time_us", "published_at", "position"], na_position="first", kind="stable"
     ).reset_index(drop=True)
@@ -131,7 +136,7 @@ def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, pd.DataFram
     losers = losers.assign(reason="conflict", detail=_explain(losers)).drop(
         columns=["value_kept", "value_text_kept", "quality_kept"]
     )
-    return kept.reset_index(drop=True), int(same.sum()), losers if len(losers) else empty
+    return kept.reset_index(drop=True), losers if len(losers) else empty
 
 
 def _explain(losers: pd.DataFrame) -> list[str]:
@@ -141,15 +146,15 @@ def _explain(losers: pd.DataFrame) -> list[str]:
     ]
 
 
-def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[pd.DataFrame, int, list[pd.DataFrame]]:
+def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[int, pd.DataFrame, list[pd.DataFrame]]:
     """The slow way: through a temporary table, because some rows are there already.
 
-    Returns the rows stored, how many were duplicates, and losers.
+    What is new goes in first, then what is left is compared. Another writer's sample that appeared meanwhile is
+    compared as well: each statement sees what is committed when it starts.
 
-    What is new goes in first and leaves the temporary table; what is left was met in the store. Another writer's
-    sample that appeared meanwhile is met as well, since each statement sees what is committed when it starts, and
-    none can change between being read and being replaced, since reading locks it.
+    Returns how many rows were stored, what they touch, and losers.
     """
+    import numpy as np
     import pandas as pd
 
     from prodlytics.db.frames import microseconds, read
@@ -159,30 +164,34 @@ def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[pd.DataFr
     conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")
     _copy(conn, "incoming", rows)
     conn.execute("ANALYZE pg_temp.incoming")
-    conn.execute(sql("insert_new_samples"))
-    met = read(conn, sql("select_met_samples"))
-    conn.execute(sql("update_later_published_samples"))
-    same = met["same"].to_numpy(dtype=bool)
-    later = met["later"].to_numpy(dtype=bool)
-    met["time_us"] = microseconds(met["time"])
-    index = rows.reset_index().set_index(["tag_id", "time_us"])["index"]
-    position = index.reindex(pd.MultiIndex.from_frame(met[["tag_id", "time_us"]])).to_numpy()
-    lost = rows.loc[position[~same & ~later]]
-    lost = lost.assign(
+    bounds = {"first": rows["time"].min().to_pydatetime(), "last": rows["time"].max().to_pydatetime()}
+    inserted = read(conn, sql("insert_new_samples"), bounds)
+    met = read(conn, sql("select_met_samples"), bounds)
+    if met["later"].any():
+        conn.execute(sql("update_later_published_samples"), bounds)
+    other = met[~met["same"].astype(bool)]
+    later = other["later"].to_numpy(dtype=bool)
+    places = pd.MultiIndex.from_arrays([rows["tag_id"], rows["time_us"]])
+    position = places.get_indexer(pd.MultiIndex.from_arrays([other["tag_id"], microseconds(other["time"])]))
+    lost = rows.iloc[position[~later]].assign(
         reason="conflict", detail="The store holds another value of the same tag and time, published later."
     )
-    old = met[~same & later]
-    replaced = rows.loc[position[~same & later]].assign(
+    winners, old = rows.iloc[position[later]], other[later]
+    replaced = winners.assign(
         value=old["old_value"].to_numpy(),
         value_text=old["old_text"].to_numpy(),
         quality=old["old_quality"].to_numpy("int16"),
         published_at=old["old_published_at"].array,
-        position=-1,
+        position=FROM_STORE,
         origin="store",
         reason="conflict",
         detail="A value published later has replaced this one in the store.",
     )
-    return rows.drop(index=position[same | ~later]), int(same.sum()), [lost, replaced]
+    machines = rows.drop_duplicates("tag_id").set_index("tag_id")["machine_id"].astype(object)
+    new = pd.DataFrame({"machine_id": inserted["tag_id"].map(machines), "time": inserted["quarter"]})
+    both = [part for part in (new, _touched(winners)) if len(part)]
+    touched = pd.concat(both, ignore_index=True).drop_duplicates(ignore_index=True) if both else _touched(winners)
+    return int(inserted["samples"].sum()) + int(np.count_nonzero(later)), touched, [lost, replaced]
 
 
 def _touched(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,5 +4,5 @@ UPDATE telemetry_sample s
 SET value = i.value, value_text = i.value_text, quality = i.quality,
     published_lag_us = i.published_lag_us, ingested_lag_us = i.ingested_lag_us
 FROM incoming i
-WHERE s.tag_id = i.tag_id AND s.time = i.time
+WHERE s.tag_id = i.tag_id AND s.time = i.time AND s.time BETWEEN %(first)s AND %(last)s
   AND coalesce(i.published_lag_us, -9223372036854775808) > coalesce(s.published_lag_us, -9223372036854775808)
