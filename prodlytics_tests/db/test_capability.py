@@ -53,8 +53,8 @@ def test_the_answer_is_what_the_server_itself_says(database: str) -> None:
             assert capability == Capability("none", None)
             assert not capability.has_hypertables
         else:
-            license_ = conn.execute("SHOW timescaledb.license").fetchone()
-            assert capability.edition == {("apache",): "apache", ("timescale",): "community"}[license_ or ()]
+            (license_,) = conn.execute("SHOW timescaledb.license").fetchone() or ("none",)
+            assert capability.edition == {"apache": "apache", "timescale": "community"}[license_]
             assert capability.has_hypertables
 
 
