@@ -102,10 +102,8 @@ def parse(data: bytes | str, rules: Rules, origin: str, fields: Fields = _DEFAUL
     return _frame(batch, rules, origin)
 
 
-def parse_lines(
-    lines: Iterable[bytes], rules: Rules, origin: str, fields: Fields = _DEFAULT, batch_size: int = BATCH
-) -> Iterator[Parsed]:
-    """A file of messages, one a line, in batches of about `batch_size` samples; blank lines say nothing."""
+def parse_lines(lines: Iterable[bytes], rules: Rules, origin: str, fields: Fields = _DEFAULT) -> Iterator[Parsed]:
+    """A file of messages, one a line, in batches of about `BATCH` samples; blank lines say nothing."""
     batch = _Batch(1)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -114,7 +112,7 @@ def parse_lines(
             if record.problem is not None:
                 record.problem = (record.problem[0], f"line {number}: {record.problem[1]}")
             _add(batch, record, fields)
-        if len(batch.ids) >= batch_size:
+        if len(batch.ids) >= BATCH:
             yield _frame(batch, rules, origin)
             batch = _Batch(batch.first_position + len(batch.ids))
     if batch.ids:

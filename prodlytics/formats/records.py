@@ -118,31 +118,52 @@ def _csv(file: BinaryIO, wanted: Sequence[Column], form: LandingFormat) -> Itera
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableFileError("the file is UTF-16; save it as UTF-8")
     text = data.decode("utf-8-sig", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter)
-    rows = ((reader.line_num, row) for row in _each(reader) if any(cell.strip() for cell in row))
     names: list[str] | None = None
-    for line, row in rows:
+    for line, row in _split(text, form.delimiter):
+        if isinstance(row, list) and not any(cell.strip() for cell in row):
+            continue
         if names is None:
+            if isinstance(row, str):
+                raise UnreadableFileError(f"line {line} is not CSV: a quote is opened and not closed")
             names = [cell.strip() for cell in row] if form.header else [str(n) for n in range(len(row))]
             places = {column: _place(column, names) for column in wanted}
             if form.header:
                 continue
-        payload = payload_of([shown(cell, 500) for cell in row])
-        if not all(map(_is_utf8, row)):
-            yield line, ("bad_utf8", f"line {line} is not UTF-8"), payload
-        elif form.header and len(row) > len(names):
-            yield line, ("too_many_columns", f"line {line} has {len(row)} values for {len(names)} columns"), payload
-        else:
-            yield line, {c: row[at] if at < len(row) else None for c, at in places.items()}, payload
+        yield line, *_cells(line, row, places, len(names) if form.header else None)
     if names is None:
         raise UnreadableFileError("the file has no line with text")
 
 
-def _each(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+def _cells(
+    line: int, row: list[str] | str, places: Mapping[Column, int], width: int | None
+) -> tuple[Mapping[Column, str | None] | tuple[str, str], str]:
+    """The cells asked for or what is wrong with the line, and the line as it can be stored."""
+    if isinstance(row, str):
+        return ("open_quote", f"line {line}: a quote is opened and not closed"), payload_of(shown(row, 500))
+    payload = payload_of([shown(cell, 500) for cell in row])
+    if not all(map(_is_utf8, row)):
+        return ("bad_utf8", f"line {line} is not UTF-8"), payload
+    if width is not None and len(row) > width:
+        return ("too_many_columns", f"line {line} has {len(row)} values for {width} columns"), payload
+    return {column: row[at] if at < len(row) else None for column, at in places.items()}, payload
+
+
+def _split(text: str, delimiter: str) -> list[tuple[int, list[str] | str]]:
+    """Line numbers and rows; a line that is no row stays text."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        yield from reader
-    except csv.Error as error:
-        raise UnreadableFileError(f"the file is not CSV: {error}") from error
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error:
+        # A quote is left open somewhere. Taken as the start of a value it swallows all that follows: so a line end ends
+        # a row here, and the quote costs its line only.
+        return [(number, _one(line, delimiter)) for number, line in enumerate(text.split("\n"), start=1)]
+
+
+def _one(line: str, delimiter: str) -> list[str] | str:
+    try:
+        return next(csv.reader([line.rstrip("\r")], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return line
 
 
 def _place(column: Column, names: Sequence[str]) -> int:

@@ -113,7 +113,7 @@ def _instants(values: pa.Array, tz: str | None, time_format: str | None) -> Ints
 
 
 def _localized(us: Ints, zone: str | None) -> Times:
-    """Wall times in `zone` to instants."""
+    """Wall times in `zone` to instants; the clock changes of a zone are known up to 2037."""
     present = us != NO_TIME
     if zone is None:
         problem = ("naive_time", "the time has no zone: send an offset such as -05:00, or name the format's timezone")

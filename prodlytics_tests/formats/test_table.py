@@ -43,7 +43,8 @@ def read(data: bytes, form_: LandingFormat | None = None, kind: table.Kind = "cs
 
 def joined(parts: list[Parsed]) -> Parsed:
     return Parsed(
-        pd.concat([p.good for p in parts], ignore_index=True),
+        # A column without any text has another type; joined as text it stays text.
+        pd.concat([p.good.astype({"value_text": object, "unit": object}) for p in parts], ignore_index=True),
         pd.concat([p.bad for p in parts], ignore_index=True),
         sum(p.seen for p in parts),
     )

@@ -94,14 +94,6 @@ def books(url: str) -> list[tuple[Any, ...]]:
     )
 
 
-def floor_marks(url: str) -> list[tuple[Any, ...]]:
-    """Dataset, machine and quarter hour of what has to be derived anew; what the archive needs is its own matter."""
-    return rows(
-        url,
-        "SELECT dataset, machine_id, quarter FROM dirty_mark WHERE dataset NOT LIKE 'archive/%' ORDER BY 1, 2, 3",
-    )
-
-
 def assert_accounted(url: str) -> None:
     """Every row that came in is somewhere, and the tables hold what the books say."""
     assert (

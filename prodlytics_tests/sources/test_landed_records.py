@@ -184,6 +184,15 @@ def test_an_order_marks_only_what_has_been_derived(plain_database: str, tmp_path
     assert found == [(at(1800),)]
 
 
+def test_an_open_quote_costs_its_line(plain_database: str, tmp_path: Path) -> None:
+    lines = table(entry(source_key="k0", note="fine"), entry(note="@"), entry(source_key="k2")).replace("@", '"oops')
+    put(tmp_path, "entries/a.csv", lines)
+    load(plain_database, tmp_path)
+    assert rows(plain_database, "SELECT reason, position FROM quarantine") == [("open_quote", 3)]
+    assert rows(plain_database, "SELECT source_key FROM operator_entries ORDER BY 1") == [("k0",), ("k2",)]
+    assert_accounted(plain_database)
+
+
 def test_the_newest_version_of_an_order_counts(plain_database: str, tmp_path: Path) -> None:
     derive_states(plain_database, at(-900), at(900))
     put(tmp_path, "orders/1.csv", table(order()))
