@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from prodlytics.assets.declare import accepted_previews
+from prodlytics.assets.declare import accepted_betas
 from prodlytics.db.migrate import migrate
 from prodlytics.db.url import database_url
 from prodlytics.definitions import build_defs
@@ -100,7 +100,7 @@ class Runner:
         tags = {}
         if first is not None and last is not None and last != first:
             tags = {RANGE_START: first, RANGE_END: last}
-        with accepted_previews():
+        with accepted_betas():
             definition = self.definitions.resolve_job_def(job)
         result = definition.execute_in_process(
             instance=self.instance,

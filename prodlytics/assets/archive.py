@@ -16,7 +16,7 @@ from prodlytics.assets.checks import Check
 from prodlytics.assets.declare import (
     DAILY,
     OWNERS,
-    accepted_previews,
+    accepted_betas,
     asset_key,
     check_specs,
     column_schema,
@@ -69,7 +69,7 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
             check_results=[check.result() for check in checks],
         )
 
-    with accepted_previews():
+    with accepted_betas():
         return dg.asset(
             resolved(asset),
             key=asset_key(plant, name),
@@ -89,7 +89,6 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
                     "schema": "Does every file hold the declared columns?",
                     "files_match_the_table": "Does every stored file read back as the rows of its day?",
                 },
-                days,
             ),
         )
 

@@ -109,7 +109,7 @@ def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set
 
 
 def requests(keys: Iterable[str], tick: dt.datetime) -> list[dg.RunRequest]:
-    """One run a day: a check of a run over many days carries no partition, and would hide another day's failure."""
+    """One run a day, in this order: each day's checks are evaluated on their own, those of the running day last."""
     return [dg.RunRequest(run_key=f"{key}@{tick.isoformat()}", partition_key=key) for key in keys]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.declare import accepted_previews, resolved
+from prodlytics.assets.declare import accepted_betas, resolved
 from prodlytics.assets.resources import Database, Places
 from prodlytics.automation.schedules import key_of
 from prodlytics.partitions import production_days
@@ -45,7 +45,7 @@ def landed_files(
             requests.append(dg.RunRequest(run_key=_run_key(said), job_name="ingest_entries"))
         return dg.SensorResult(run_requests=requests)
 
-    with accepted_previews():
+    with accepted_betas():
         return dg.sensor(
             name="landed_files",
             jobs=[ingest, entries],
