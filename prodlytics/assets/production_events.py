@@ -39,9 +39,9 @@ def production_events(plant: Plant) -> dg.AssetsDefinition:
 
 
 def metrics_of(machine: Machine) -> list[str]:
-    """The tags of a machine that production events are made of."""
+    """The tags of a machine that production events are made of; cycles are only compared with parts."""
     return [
-        *(counter.metric for counter in machine.counters),
+        *(counter.metric for counter in machine.counters if counter.counts != "cycles"),
         *machine.alarm_metrics,
         *filter(None, (machine.fault_metric, machine.cycle_time_metric)),
     ]
