@@ -13,6 +13,7 @@ from prodlytics.assets.checks import Check
 from prodlytics.assets.declare import DAILY, dataset_asset
 from prodlytics.assets.resources import Database
 from prodlytics.assets.snapshot import replace_snapshot
+from prodlytics.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
     from prodlytics.plant.model import Plant
@@ -43,8 +44,10 @@ def reason_codes(plant: Plant) -> dg.AssetsDefinition:
                 }
                 for category in plant.reasons
                 for code, name in [(category.code, category.name), *((r.code, r.name) for r in category.reasons)]
-            ]
-        )
+            ],
+            # A plant whose reasons nobody wrote down yet has an empty table.
+            columns=list(DATASETS["reason_codes"].columns),
+        ).astype({"is_equipment": bool})
         return replace_snapshot(database, "reason_codes", rows, [_known_codes(database, set(rows["reason_code"]))])
 
     return asset
