@@ -7,16 +7,14 @@ format spells a sample (its own module), which rows are kept (`judge.py`), how t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-#: A pandas frame with `SAMPLE_COLUMNS`. Text columns may be categorical: a name repeats a million times.
-SampleBatch = pd.DataFrame
-
+#: Columns of the samples to store. Text columns may be categorical: a name repeats a million times.
 SAMPLE_COLUMNS = (
     "time",  # datetime64[us, UTC], when it was so on the machine
     "machine_id",
@@ -146,8 +144,3 @@ def recoded(sent: pd.Categorical, meanings: Sequence[str | None]) -> pd.Categori
 def constant(value: str, length: int) -> pd.Categorical:
     """A text column that says the same in every row."""
     return pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), categories=pd.Index([value], dtype=object))
-
-
-def batches(length: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover `length`."""
-    return (slice(start, min(start + size, length)) for start in range(0, length, size))
