@@ -24,8 +24,8 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def conn(plain_database: str) -> Iterator[psycopg.Connection[Any]]:
     with connect(plain_database) as connection:
         connection.execute(
-            "CREATE TABLE every_kind (at timestamptz, day date, word text, number double precision, money numeric,"
-            " count bigint, yes boolean)"
+            "CREATE TABLE every_kind (nth bigint, at timestamptz, day date, word text, number double precision,"
+            " money numeric, count bigint, yes boolean)"
         )
         connection.commit()
         yield connection
@@ -55,6 +55,7 @@ def test_what_is_copied_in_is_read_back(conn: psycopg.Connection[Any], rows: lis
         {
             # In another order than the table's: columns go by name.
             "yes": pd.Series(yes, dtype=bool),
+            "nth": pd.Series(range(len(rows)), dtype="int64"),
             "at": pd.Series(pd.DatetimeIndex(list(at), tz="UTC").as_unit("us")),
             "day": pd.Series(day, dtype=object),
             "word": pd.Series(word, dtype=object),
@@ -66,8 +67,8 @@ def test_what_is_copied_in_is_read_back(conn: psycopg.Connection[Any], rows: lis
     with conn.transaction(force_rollback=True):
         assert copy_in(conn, "every_kind", frame) == len(rows)
         # As another client sees it, and as we do.
-        plain = conn.execute("SELECT at, day, word, number, money, count, yes FROM every_kind").fetchall()
-        back = read(conn, "SELECT yes, at, day, word, number, money, count FROM every_kind")
+        plain = conn.execute("SELECT at, day, word, number, money, count, yes FROM every_kind ORDER BY nth").fetchall()
+        back = read(conn, "SELECT yes, nth, at, day, word, number, money, count FROM every_kind ORDER BY nth")
     assert [(*row[:4], None if row[4] is None else float(row[4]), *row[5:]) for row in plain] == rows
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
 
