@@ -18,7 +18,7 @@ from prodlytics.kpi import spans
 from prodlytics.kpi.machine_time import BUCKETS
 from prodlytics.kpi.oee import ratios
 from prodlytics.kpi.spans import FloatArray
-from prodlytics.plant.calendar import day_hours
+from prodlytics.plant.calendar import day_hours, production_date_of, production_day
 from prodlytics.plant.model import Convention, Machine, Plant
 
 COLUMNS = list(DATASETS["oee_hourly"].columns)
@@ -141,8 +141,9 @@ def _parts(
     made = events["good_count"] + events["reject_count"] + events["rework_count"] > 0
     order = _in_order(events, time, np.flatnonzero((hour >= 0) & made.to_numpy(dtype=bool)))
     rows, time, hour = events[_PART_COLUMNS].iloc[order], time[order], hour[order]
-    # A part is made in the time before its event; the last one before a silence was still seen.
-    row = spans.covering(cells.start, cells.end, np.maximum(time - 1, cells.hours[hour]))
+    # A part is made in the time before its event; the last one before a silence was still seen, on the full hour too
+    # (bookings end there). Not across the edge of a production day: a day alone must give what a year gives.
+    row = spans.covering(cells.start, cells.end, np.maximum(time - 1, _day_start(plant, time, start, end)))
     unknown = (cells.rows["state"] == "unknown").to_numpy(dtype=bool)
     day, days = pd.factorize(cells.rows["production_date"].to_numpy(dtype=object))
     return _Parts(
@@ -152,6 +153,16 @@ def _parts(
         in_gap=((row >= 0) & unknown[row]) | (rows["flag"] == "estimated").to_numpy(dtype=bool),
         ideal_us=_ideal_us(plant, machine, rows["part_number"], day[cells.first[hour]], days),
     )
+
+
+def _day_start(plant: Plant, time: spans.IntArray, start: dt.datetime, end: dt.datetime) -> spans.IntArray:
+    """When the production day of each instant of the window began."""
+    opens, day = [start], production_date_of(plant, start)
+    while (following := production_day(plant, day)[1]) < end:
+        opens.append(following)
+        day += dt.timedelta(days=1)
+    starts = np.array([spans.instant_us(instant) for instant in opens], dtype=np.int64)
+    return starts[np.searchsorted(starts, time, side="right") - 1]
 
 
 def _in_order(events: pd.DataFrame, time: spans.IntArray, chosen: spans.IntArray) -> spans.IntArray:
@@ -240,6 +251,7 @@ def _fingerprints(cells: _Ledger, parts: _Parts, convention: Convention) -> span
                 for name in ("good_count", "reject_count", "rework_count")
             ),
             parts.ideal_us.view(np.int64),
+            parts.in_gap.astype(np.int64),
             *(_hashes(parts.rows[name]) for name in ("part_number", "event_type", "event_key", "flag")),
         ]
     )

@@ -99,6 +99,13 @@ class TestParts:
         row = one_hour((20, "running"), (40, "unknown"), made=((20, 5), (60 - 1e-6, 1)))
         assert (row["good_count"], row["gap_good_count"]) == (5, 1)
 
+    def test_the_last_parts_before_a_silence_that_begins_on_the_hour_are_not_in_it(self) -> None:
+        # As people book: until 11:00, and nobody says what was afterwards.
+        said = states((60, "running"), (60, "unknown"))
+        hours = hours_of(floor.plant(), said, PLANNED, events((60, 5), (61, 1)), at(0), at(120))
+        assert hours["good_count"].tolist() == [0, 5]
+        assert hours["gap_good_count"].tolist() == [0, 1]
+
     def test_estimated_counts_are_gap_counts(self) -> None:
         row = one_hour(
             (60, "running"), made=((10, 5), (30, 100, 0, 0, None, "estimated"), (40, 3, 0, 0, None, "reset"))
@@ -293,8 +300,8 @@ def _count(made: pd.DataFrame, said: pd.DataFrame, hours: int) -> dict[int, tupl
             continue
         sums = found[hour]
         counts = [int(part[name]) for name in ("good_count", "reject_count", "rework_count")]
-        # The state in the moment before, within the hour.
-        just_before = max(part["time"] - pd.Timedelta(microseconds=1), pd.Timestamp(at(60 * hour)))
+        # The state in the moment before, within the day.
+        just_before = max(part["time"] - pd.Timedelta(microseconds=1), pd.Timestamp(at(0)))
         state = [
             row["state"] for row in said.to_dict("records") if row["starts_at"] <= just_before < row["ends_at"]
         ] or [None]
