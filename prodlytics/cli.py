@@ -84,7 +84,7 @@ def up(
     sys.stdout.flush()
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
     os.chdir(project_file("workspace.yaml").parent)
-    os.execv(sys.executable, [*command, "-w", str(project_file("workspace.yaml"))])  # noqa: S606 no shell wanted
+    os.execv(sys.executable, [*command, "-w", str(project_file("workspace.yaml"))])
 
 
 @app.command()
@@ -148,7 +148,7 @@ def main() -> None:
     """Run the command; errors meant for people come out as their one sentence."""
     try:
         app()
-    except Exception as error:  # noqa: BLE001 the boundary to people: known errors become one sentence, others go on
+    except Exception as error:
         code = _exit_code(error)
         if code is None:
             raise

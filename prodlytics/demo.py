@@ -169,7 +169,7 @@ def _summary(
             for row in top.sort_values("minutes", ascending=False).head(8).reset_index().to_dict("records")
         ],
         "rows": {name: int(count) for name, count in counts.items()},
-        "failed_checks": [vars(check) for check in outcome.failed_checks],
+        "failed_checks": list({(check.asset, check.name): vars(check) for check in outcome.failed_checks}.values()),
         "report": None if report is None else str(folder / f"{report[0]}.html"),
         "report_of": None if report is None else report[0],
         "seconds": {name: round(value, 1) for name, value in timings.items()},
@@ -190,10 +190,9 @@ def _print(console: Console, plant: Plant, summary: dict[str, Any], outcome: Out
     console.print(table)
     rows = summary["rows"]
     console.print(", ".join(f"{count:,} {name}" for name, count in rows.items()))
-    found = {(check["asset"], check["name"]): check["says"] for check in summary["failed_checks"]}
     console.print(f"\n{len(outcome.checks)} checks ran. These found what the simulator hid in the data:")
-    for (asset, _), says in sorted(found.items()):
-        console.print(f"  [yellow]![/yellow] {asset}: {says}")
+    for check in summary["failed_checks"]:
+        console.print(f"  [yellow]![/yellow] {check['asset']}: {check['says']}")
     console.print(f"\nDaily report of {summary['report_of']}, the last full working day: {summary['report']}")
     console.print("Open the Dagster UI: [bold].venv/bin/prodlytics up[/bold]")
 

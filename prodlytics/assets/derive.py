@@ -9,11 +9,13 @@ mark was lost, because it was claimed after the data it stood for had been read.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from psycopg import sql
 
 from prodlytics.assets.checks import Check, plain_number, schema_check
 from prodlytics.assets.window import Window, day_edges, open_window
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
     from prodlytics.assets.resources import Database
     from prodlytics.plant.model import Plant
+
+
+#: How many rows from the edge of a day a change can still reach the neighbouring day.
+LOOKS_AROUND = {"production_events": 5, "machine_states": 1}
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ def _replace_piece(
     )
     cause = "; ".join(sorted({cause for _, _, cause in claimed})) or f"{name} recomputed"
     _mark_downstream(conn, name, changes, cause)
+    _mark_neighbours(conn, dataset, window, validation.good, changes, cause)
     if after_write is not None:
         after_write(conn, changes, cause)
     return derivation, validation, changes
@@ -135,6 +142,44 @@ def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Chang
         ends_at=ends.where(ends.notna(), changes.changed["as_of"]) if ends.isna().any() else ends,
     )
     dirty.mark_spans(conn, targets, spans, cause=cause)
+
+
+def _mark_neighbours(
+    conn: psycopg.Connection,
+    dataset: Dataset,
+    window: Window,
+    rows: pd.DataFrame,
+    changes: replace.Changes,
+    cause: str,
+) -> None:
+    """Ask for the days beside the window where what changed reaches over its edge and they were derived before.
+
+    A counter's rules look a few samples around, a state lasts over midnight: a late sample near the edge of a day
+    changes its neighbour too. It is computed next, and marks further only if it came out differently.
+    """
+    reach = LOOKS_AROUND.get(dataset.name)
+    if reach is None or changes.changed.empty or dataset.span is None:
+        return
+    first, last = dataset.span
+    before, after = [], []
+    for machine_id, changed in changes.changed.groupby("machine_id"):
+        own = rows[rows["machine_id"] == machine_id].sort_values(first)
+        if own.empty or changed[first].min() <= own[first].iloc[: reach + 1].max():
+            before.append(str(machine_id))
+        if own.empty or changed[last].max() >= own[last].iloc[-reach - 1 :].min():
+            after.append(str(machine_id))
+    table = sql.Identifier(dataset.name)
+    exists = sql.SQL(
+        "SELECT machine_id FROM unnest(%s::text[]) AS m (machine_id) WHERE EXISTS"
+        " (SELECT FROM {table} t WHERE t.machine_id = m.machine_id AND t.{first} {side} %s)"
+    )
+    for machines, side, edge, moment in (
+        (before, "<", window.start, window.start - dt.timedelta(microseconds=1)),
+        (after, ">=", window.end, window.end),
+    ):
+        query = exists.format(table=table, first=sql.Identifier(first), side=sql.SQL(side))
+        there = conn.execute(query, (machines, edge)).fetchall()
+        dirty.mark(conn, dataset.name, [(machine, moment) for (machine,) in there], cause)
 
 
 def marks_of_change(dataset: Dataset) -> list[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from prodlytics.plant.model import Plant
 
+#: A stop of half a shift is one somebody should have acted on.
+LONG_STOP_MIN = 240.0
 #: More stop time without a reason than this share makes the Pareto worthless.
 UNCODED_LIMIT = 0.30
 
@@ -36,6 +38,7 @@ def downtime_events(plant: Plant) -> dg.AssetsDefinition:
         checks={
             "parts_of_stops_do_not_overlap": "Is no second in two stops?",
             "stops_have_reasons": "How much of the stop time has no reason?",
+            "no_stop_lasts_half_a_shift": "Has no machine been down for four hours of planned time or more?",
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
@@ -77,7 +80,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
             "starts": [start for start, _ in spans.values()],
             "ends": [end for _, end in spans.values()],
         },
-        checks=(_no_overlap(stops), _coded(stops)),
+        checks=(_no_overlap(stops), _coded(stops), _long(stops)),
         numbers={"stops": int(stops["stop_id"].nunique())},
     )
 
@@ -99,7 +102,7 @@ def _no_overlap(stops: pd.DataFrame) -> Check:
 def _coded(stops: pd.DataFrame) -> Check:
     from prodlytics.assets.inputs import percent, share
 
-    minutes = (stops["time_end"].fillna(stops["as_of"]) - stops["time_start"]).dt.total_seconds() / 60
+    minutes = _minutes(stops)
     needs = stops["bucket"] != "micro_stop"
     uncoded = float(minutes[needs & stops["reason_code"].isna()].sum())
     part = share(uncoded, float(minutes[needs].sum()))
@@ -112,3 +115,26 @@ def _coded(stops: pd.DataFrame) -> Check:
         {"minutes_without_reason": uncoded, "share_without_reason": part},
         warns=True,
     )
+
+
+def _long(stops: pd.DataFrame) -> Check:
+    unplanned = stops[~stops["bucket"].isin(["planned_stop", "micro_stop"])]
+    by_stop = _minutes(unplanned).groupby([unplanned["machine_id"], unplanned["stop_started_at"]]).sum()
+    long = by_stop[by_stop >= LONG_STOP_MIN].sort_values(ascending=False)
+    worst = ", ".join(
+        f"{machine} from {start:%Y-%m-%d %H:%M} UTC ({long[machine, start] / 60:.1f} h)"
+        for machine, start in long.index[:3]
+    )
+    return Check(
+        "no_stop_lasts_half_a_shift",
+        long.empty,
+        "No stop took four planned hours."
+        if long.empty
+        else f"{len(long)} stops took four planned hours or more: {worst}. Did the right people know?",
+        {"long_stops": len(long)},
+        warns=True,
+    )
+
+
+def _minutes(stops: pd.DataFrame) -> pd.Series[float]:
+    return (stops["time_end"].fillna(stops["as_of"]) - stops["time_start"]).dt.total_seconds() / 60

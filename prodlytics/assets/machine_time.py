@@ -31,7 +31,7 @@ def machine_time(plant: Plant) -> dg.AssetsDefinition:
         deps=["plan_calendar", "machine_states", "downtime_events", "machine_config"],
         checks={
             "explains_every_second": "Is every second of every machine in exactly one bucket?",
-            "planned_time_is_known": "How much of the planned time is the state unknown?",
+            "planned_time_is_known": "Is the state of every machine known for nearly all planned time of each day?",
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
@@ -92,17 +92,18 @@ def _known(plant: Plant, ledger: pd.DataFrame, lengths: pd.Series[float]) -> Che
     from prodlytics.assets.inputs import percent, share
 
     planned = ledger["plan"] == "planned"
-    gaps = lengths[planned & (ledger["bucket"] == "unknown")]
-    unknown = gaps.groupby(ledger["machine_id"]).sum().sort_values(ascending=False)
-    total = float(lengths[planned].sum())
-    coverage = share(total - float(unknown.sum()), total)
-    passed = coverage is None or coverage >= plant.thresholds.coverage
-    worst = ", ".join(f"{machine} {seconds / 3600:.1f} h" for machine, seconds in unknown.head(3).items())
+    of_a_day = [ledger["machine_id"], ledger["production_date"]]
+    wanted = lengths[planned].groupby(of_a_day).sum()
+    unknown = lengths[planned & (ledger["bucket"] == "unknown")].groupby(of_a_day).sum()
+    shares = (unknown / wanted).dropna().sort_values(ascending=False)
+    low = shares[shares > 1 - plant.thresholds.coverage]
+    coverage = share(float(wanted.sum() - unknown.sum()), float(wanted.sum()))
+    worst = ", ".join(f"{machine} on {date} ({unknown[machine, date] / 3600:.1f} h)" for machine, date in low.index[:3])
     return Check(
         "planned_time_is_known",
-        passed,
+        low.empty,
         f"The state is known for {percent(coverage)} of the planned time"
-        + ("." if not worst else f"; unknown most at {worst}: look at their feeds. That time is outside OEE."),
-        {"coverage": coverage, "unknown_hours": float(unknown.sum() / 3600)},
+        + ("." if low.empty else f"; too little is known of {worst}: look at the feed. That time is outside OEE."),
+        {"coverage": coverage, "unknown_hours": float(unknown.sum() / 3600), "machine_days_with_gaps": len(low)},
         warns=True,
     )

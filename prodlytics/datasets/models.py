@@ -7,7 +7,7 @@ pandas and pandera are imported when a model is asked for: they cost 1.5 s, whic
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prodlytics.datasets.registry import DATASETS, Dataset
@@ -39,7 +39,7 @@ class Validation:
     problems: list[dict[str, Any]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def model(name: str) -> DataFrameSchema:
     """The pandera model of a dataset."""
     import pandera.pandas as pa

@@ -129,7 +129,7 @@ _ALL = (
     Dataset(
         name="part_costs",
         group="sources",
-        description="Material cost of parts, with the day from which it holds: history is not restated at today's cost.",
+        description="Material cost of parts, with the day from which it holds: history keeps its cost.",
         key=("part_number", "since"),
         columns=_columns("part_number since material_cost_per_unit currency source"),
         required=_columns("part_number since material_cost_per_unit currency source"),

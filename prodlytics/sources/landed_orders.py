@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prodlytics.db import dirty
+from prodlytics.db import dirty, locks
 from prodlytics.db.queries import sql
 from prodlytics.formats.records import Record, RecordField
 
@@ -115,6 +115,9 @@ def store_orders(
 
 def _derived_part(conn: psycopg.Connection[Any], spans: pd.DataFrame) -> pd.DataFrame:
     """The part of spans for which anything has been derived: an order of last year needs no day before the first."""
+    # A derivation that runs just now has read the orders without these: wait for what it derives.
+    for dataset in ("machine_states", "production_events"):
+        locks.lock_dataset(conn, dataset)
     ranges = conn.execute(sql("select_derived_ranges"), {"machines": sorted(set(spans["machine_id"]))}).fetchall()
     limits = pd.DataFrame(ranges, columns=["machine_id", "first", "last"])
     clipped = spans.merge(limits, on="machine_id")

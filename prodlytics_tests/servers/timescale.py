@@ -23,7 +23,7 @@ _PACKAGES = """
     postgresql-17 postgresql-17-timescaledb postgresql-client-17
     libpq5 libc6 libssl3t64 libxml2 libpam0g libzstd1 liblz4-1 zlib1g libicu76 libldap2 libgssapi-krb5-2 libkrb5-3
     libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libsasl2-2 libsystemd0 libnuma1 liblzma5 libgcc-s1
-    libstdc++6 libaudit1 libcap2 libcap-ng0 libreadline8t64 libtinfo6 libselinux1 libpcre2-8-0
+    libstdc++6 libaudit1 libcap2 libcap-ng0 libreadline8t64 libtinfo6 libselinux1 libpcre2-8-0 libxxhash0
 """
 _POSTGRES = "usr/lib/postgresql/17"
 _CONFIGURATION = """
