@@ -36,7 +36,8 @@ class WriteResult:
         stored: Rows that are in the store now and were not before, or replaced another.
         duplicates: Rows that were there already with the same value, or twice in the batch.
         conflicts: Rows that lost against another value of the same tag and time, with columns `reason` and `detail`;
-            a row of the store that lost has position FROM_STORE. Latest published wins.
+            a row of the store that lost has position FROM_STORE. Latest published wins; without a time of publication
+            the one further down in the same file (the same `ingested_at`), but nothing of another file.
         touched: machine_id and time of the rows stored, for dirty marks: one row per machine and quarter hour.
     """
 
@@ -52,7 +53,7 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
     Args:
         conn: Open connection inside a transaction.
         batch: Columns of `prodlytics.formats.sample`.
-        ingested_at: Our own clock.
+        ingested_at: Our own clock, the same for all batches of a file.
     """
     import numpy as np
     import pandas as pd
@@ -114,7 +115,11 @@ def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[n
 
 
 def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Settle what a batch says twice: equal values are duplicates, of different ones the latest published stays."""
+    """Settle what a batch says twice: equal values are duplicates, of different ones the latest published stays.
+
+    Published at the same time, or nobody knows when, the one further down in the file stays: a controller that writes
+    two states with one time is in the second.
+    """
     import pandas as pd
 
     empty = rows.iloc[0:0].assign(reason=pd.Series(dtype=object), detail=pd.Series(dtype=object))
@@ -141,7 +146,8 @@ def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _explain(losers: pd.DataFrame) -> list[str]:
     return [
-        f"Another value of the same tag and time was published later: {kept if kept == kept else kept_text}."
+        f"Another value of the same tag and time is newer (published later, or further down in the file): "
+        f"{kept if kept == kept else kept_text}."
         for kept, kept_text in zip(losers["value_kept"], losers["value_text_kept"], strict=True)
     ]
 
@@ -174,7 +180,8 @@ def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[int, pd.D
     places = pd.MultiIndex.from_arrays([rows["tag_id"], rows["time_us"]])
     position = places.get_indexer(pd.MultiIndex.from_arrays([other["tag_id"], microseconds(other["time"])]))
     lost = rows.iloc[position[~later]].assign(
-        reason="conflict", detail="The store holds another value of the same tag and time, published later."
+        reason="conflict",
+        detail="The store holds another value of the same tag and time, and this one was not published later.",
     )
     winners, old = rows.iloc[position[later]], other[later]
     replaced = winners.assign(
@@ -185,7 +192,7 @@ def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[int, pd.D
         position=FROM_STORE,
         origin="store",
         reason="conflict",
-        detail="A value published later has replaced this one in the store.",
+        detail="A value published later, or further down in the same file, has replaced this one in the store.",
     )
     machines = rows.drop_duplicates("tag_id").set_index("tag_id")["machine_id"].astype(object)
     new = pd.DataFrame({"machine_id": inserted["tag_id"].map(machines), "time": inserted["quarter"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from prodlytics_tests.db.samples import Row, batch
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 INGESTED = dt.datetime(2026, 3, 3, 7, 30, 0, 123457, tzinfo=dt.UTC)
+ANOTHER = itertools.count(1)
 #: A fixture that hypothesis may use again: every example begins with an empty store.
 REUSED = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -31,7 +33,8 @@ class Held(NamedTuple):
     published: dt.datetime | None
 
 
-Store = dict[tuple[str, str, str, dt.datetime], Held]
+Key = tuple[str, str, str, dt.datetime]
+Store = dict[Key, Held]
 
 
 def age(sample: Held) -> dt.datetime:
@@ -42,17 +45,22 @@ def same(one: Held, other: Held) -> bool:
     return one[:3] == other[:3]
 
 
-def meet(there: Held | None, best: Held) -> list[str]:
+def wins(best: Held, there: Held, same_file: bool) -> bool:
+    """Published later, or at the same time (or nobody knows when) and further down in the same file."""
+    return age(best) > age(there) or (same_file and age(best) == age(there))
+
+
+def meet(there: Held | None, best: Held, same_file: bool) -> list[str]:
     """What becomes of a batch's best sample for a tag and time, given what the store holds."""
     if there is None:
         return ["stored"]
     if same(there, best):
         return ["duplicate"]
-    return ["stored", "replaced"] if age(best) > age(there) else ["lost"]
+    return ["stored", "replaced"] if wins(best, there, same_file) else ["lost"]
 
 
-def expect(store: Store, rows: Sequence[Row]) -> Counter[str]:
-    """What the rules say becomes of a batch; changes `store`."""
+def expect(store: Store, rows: Sequence[Row], of_this_file: set[Key]) -> Counter[str]:
+    """What the rules say becomes of a batch; changes `store` and which of its samples are of this file."""
     outcomes: Counter[str] = Counter()
     offered: dict[tuple[str, str, str, dt.datetime], list[Held]] = {}
     for machine, metric, code, time, value, text, quality, published in rows:
@@ -62,9 +70,14 @@ def expect(store: Store, rows: Sequence[Row]) -> Counter[str]:
         best = several.pop(max(range(len(several)), key=lambda nth: (age(several[nth]), nth)))
         there = store.get(key)
         outcomes.update("duplicate" if same(sample, best) else "lost" for sample in several)
-        outcomes.update(meet(there, best))
-        if there is None or age(best) > age(there):
+        outcomes.update(meet(there, best, key in of_this_file))
+        if (
+            there is None
+            or age(best) > age(there)
+            or (wins(best, there, key in of_this_file) and not same(best, there))
+        ):
             store[key] = best
+            of_this_file.add(key)
     return outcomes
 
 
@@ -76,9 +89,11 @@ def held(conn: psycopg.Connection[Any]) -> Store:
     return {row[:4]: Held(*row[4:]) for row in rows}
 
 
-def write(conn: psycopg.Connection[Any], rows: Sequence[Row]) -> WriteResult:
+def write(conn: psycopg.Connection[Any], rows: Sequence[Row], nth_file: int | None = None) -> WriteResult:
+    """Write a batch as of a file of its own, read at a time of its own, unless it is said which file it is of."""
+    nth = next(ANOTHER) if nth_file is None else nth_file
     with conn.transaction():
-        return write_samples(conn, batch(rows), ingested_at=INGESTED)
+        return write_samples(conn, batch(rows), ingested_at=INGESTED + dt.timedelta(seconds=nth))
 
 
 @pytest.fixture
@@ -105,16 +120,18 @@ rows_of = st.tuples(
     st.none() | st.integers(0, 3).map(lambda n: NOON + dt.timedelta(days=2, seconds=n)),
 )
 batches_of = st.lists(st.lists(rows_of, max_size=12), min_size=1, max_size=4)
+files_of = st.lists(batches_of, min_size=1, max_size=3)
 
 
 @REUSED
-@given(batches=batches_of)
-def test_any_batches_leave_what_the_rules_say(conn: psycopg.Connection[Any], batches: list[list[Row]]) -> None:
+@given(files=files_of)
+def test_any_batches_leave_what_the_rules_say(conn: psycopg.Connection[Any], files: list[list[list[Row]]]) -> None:
     empty(conn)
     store: Store = {}
-    for rows in batches:
-        expected = expect(store, rows)
-        result = write(conn, rows)
+    of_files: list[set[Key]] = [set() for _ in files]
+    for nth, rows in [(nth, rows) for nth, batches in enumerate(files) for rows in batches]:
+        expected = expect(store, rows, of_files[nth])
+        result = write(conn, rows, nth)
         ours = result.conflicts[result.conflicts["position"] != -1]
         assert (result.stored, result.duplicates) == (expected["stored"], expected["duplicate"])
         assert (len(ours), len(result.conflicts) - len(ours)) == (expected["lost"], expected["replaced"])
@@ -158,6 +175,23 @@ def test_fresh_replay_and_half_overlap(conn: psycopg.Connection[Any]) -> None:
     assert held(conn)[("M1", "Count", "", NOON + dt.timedelta(seconds=999))].value == 999.0
 
 
+def test_a_file_says_the_same_in_one_batch_and_in_many(conn: psycopg.Connection[Any]) -> None:
+    # Two values of one tag and time, and nothing says when they were sent: the one further down in the file is newer.
+    first = ("M1", "execution", "", NOON, None, "ACTIVE", 192, None)
+    second = ("M1", "execution", "", NOON, None, "READY", 192, None)
+    write(conn, [first, second], 1)
+    at_once = held(conn)
+    empty(conn)
+    write(conn, [first], 1)
+    result = write(conn, [second], 1)
+    assert held(conn) == at_once
+    assert at_once[first[:4]].text == "READY"
+    assert result.conflicts[["value_text", "position"]].to_dict("records") == [{"value_text": "ACTIVE", "position": -1}]
+    # Another file changes nothing: it may be an old one.
+    assert write(conn, [first], 2).conflicts["value_text"].tolist() == ["ACTIVE"]
+    assert held(conn) == at_once
+
+
 def test_the_loser_is_told_as_it_was_sent(conn: psycopg.Connection[Any]) -> None:
     old = ("M1", "Temp_C", "", NOON, 20.5, None, 192, NOON + dt.timedelta(seconds=1))
     new = ("M1", "Temp_C", "", NOON, 21.0, "hot", 64, NOON + dt.timedelta(seconds=2))
@@ -185,7 +219,7 @@ def test_touched_names_each_machine_and_quarter_hour_once(conn: psycopg.Connecti
 
 
 def test_our_own_clock_is_kept_to_the_microsecond(conn: psycopg.Connection[Any]) -> None:
-    write(conn, fresh("M1", 1))
+    write(conn, fresh("M1", 1), 0)
     assert conn.execute("SELECT ingested_at FROM machine_telemetry").fetchall() == [(INGESTED,)]
 
 
@@ -204,7 +238,7 @@ def test_categories_are_text_like_any_other(conn: psycopg.Connection[Any]) -> No
         )
     assert (again.stored, again.duplicates) == (1, 7)
     store: Store = {}
-    expect(store, [*rows, ("M3", *rows[0][1:])])
+    expect(store, [*rows, ("M3", *rows[0][1:])], set())
     assert held(conn) == store
 
 
