@@ -102,3 +102,17 @@ def plant_run(url: str, story: Path, folder: Path) -> PlantRun:
     landing = folder / "landing"
     shutil.copytree(story / "landing", landing)
     return PlantRun(load_plant(DEMO_PLANT), url, landing, folder / "archive")
+
+
+def assert_same(found: dict[str, list[tuple[object, ...]]], expected: dict[str, list[tuple[object, ...]]]) -> None:
+    """Compare tables and name the columns that differ: rows of thirty columns are hard to read."""
+    for name, rows in expected.items():
+        columns = [column for column in DATASETS[name].columns if column != "as_of"]
+        assert len(found[name]) == len(rows), name
+        differing = {
+            column: (row[index], other[index])
+            for row, other in zip(found[name], rows, strict=True)
+            for index, column in enumerate(columns)
+            if row[index] != other[index]
+        }
+        assert differing == {}, name

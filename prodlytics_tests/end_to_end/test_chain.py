@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from prodlytics.simulator.truth import load_truth
-from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
+from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
@@ -118,9 +118,7 @@ def test_twice_and_day_by_day_give_the_same_tables(derived: PlantRun) -> None:
     once = derived.tables()
     outcome = derived.run(*(("chain", day, None) for day in reversed(derived.days)))
     assert outcome.errors == []
-    again = derived.tables()
-    for name, rows in once.items():
-        assert again[name] == rows, name
+    assert_same(derived.tables(), once)
 
 
 def test_rows_that_come_out_the_same_are_not_touched(derived: PlantRun) -> None:
@@ -158,9 +156,7 @@ def test_late_rows_heal_the_days_they_change_and_say_so(
         for file in (story / "late").iterdir():
             shutil.copy(file, whole_run.landing / "telemetry" / file.name)
         assert whole_run.load_and_derive().errors == []
-        healed, whole = late_run.tables(), whole_run.tables()
-        for name, rows in whole.items():
-            assert healed[name] == rows, name
+        assert_same(late_run.tables(), whole_run.tables())
         (restated,) = one(url, "SELECT count(*) FROM restatements WHERE old_value IS DISTINCT FROM new_value")
         assert restated > 0  # type: ignore[operator]
         (raised,) = one(url, "SELECT count(*) FROM oee_hourly WHERE revision > 1")
@@ -189,9 +185,7 @@ def test_two_processes_at_once_give_the_same_tables(
         processes = [backfill(run, tmp_path / name) for name in ("one", "two")]
         said = [process.communicate(timeout=300)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], said
-        both, alone = run.tables(), derived.tables()
-        for name, rows in alone.items():
-            assert both[name] == rows, name
+        assert_same(run.tables(), derived.tables())
 
 
 def test_a_kill_in_the_middle_leaves_nothing_half_written(
@@ -216,6 +210,4 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(
         last = backfill(run, tmp_path / "home")
         said, _ = last.communicate(timeout=300)
         assert last.returncode == 0, said
-        found = run.tables()
-        for name, rows in derived.tables().items():
-            assert found[name] == rows, name
+        assert_same(run.tables(), derived.tables())
