@@ -12,6 +12,7 @@ import dagster as dg
 
 from prodlytics.assets.checks import Check
 from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata, resolved
+from prodlytics.assets.landed import balance
 from prodlytics.assets.resources import Database
 from prodlytics.datasets.registry import DATASETS
 
@@ -53,6 +54,16 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(
         asset=asset_key(plant, "operator_entries"),
+        name="rows_are_accounted_for",
+        description="Is every row of every file stored, quarantined or a duplicate?",
+    )
+    @resolved
+    def accounted(database: Database) -> dg.AssetCheckResult:
+        with database.connect() as conn:
+            return balance(conn, "operator_entries").result()
+
+    @dg.asset_check(
+        asset=asset_key(plant, "operator_entries"),
         name="stops_are_explained_in_time",
         description="Are reasons entered within five minutes of the start of a stop over two minutes?",
     )
@@ -72,4 +83,4 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
             warns=True,
         ).result()
 
-    return [schema, in_time]
+    return [schema, accounted, in_time]
