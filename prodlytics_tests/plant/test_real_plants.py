@@ -45,7 +45,8 @@ def test_the_sme_machine_knows_every_status(shared_data: Path) -> None:
     assert {row["asset"] for row in data} == set(plant.machines[0].aliases)
     columns = {*plant.landing[0].columns.values(), *plant.landing[0].metrics.values()}
     assert columns == set(data[0])
-    first = min(dt.datetime.fromisoformat(row["ts"]) for row in data)
+    # A row speaks of the seconds before it.
+    first = min(dt.datetime.fromisoformat(row["ts"]) - dt.timedelta(seconds=float(row["status_time"])) for row in data)
     assert production_date_of(plant, first) == plant.first_day
 
 
