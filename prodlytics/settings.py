@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,8 +38,6 @@ class Settings(BaseSettings):
     "A folder or an Azure container; without it `home`/archive."
     landing_url: str | None = None
     "Where files for us arrive, a folder or an Azure container; without it `home`/landing."
-    archive_key: SecretStr | None = Field(default=None)
-    "Account key or connection string of the Azure container, where no managed identity is used."
 
     @property
     def archive_place(self) -> str:
