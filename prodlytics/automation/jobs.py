@@ -125,23 +125,19 @@ def prune_runs_before(instance: dg.DagsterInstance, cutoff: dt.datetime, but: st
     """
     finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     kept: set[tuple[str, str]] = set()
-    deleted = 0
+    doomed: list[str] = []
     cursor: str | None = None
-    while True:
-        page = instance.get_run_records(dg.RunsFilter(statuses=finished), limit=200, cursor=cursor, ascending=False)
-        if not page:
-            return deleted
-        # The cursor must be a run that still exists when the next page is asked for.
+    # All pages first: the cursor of the next page is a run that must still exist.
+    while page := instance.get_run_records(dg.RunsFilter(statuses=finished), limit=200, cursor=cursor, ascending=False):
         cursor = page[-1].dagster_run.run_id
-        doomed = []
         for record in page:
             run = record.dagster_run
-            what = "|".join(f"{k}={v}" for k, v in sorted(run.tags.items()) if k in _PARTITION_TAGS)
-            newest = run.status == dg.DagsterRunStatus.SUCCESS and (run.job_name, what) not in kept
-            if newest:
+            what = "|".join(f"{name}={run.tags[name]}" for name in _PARTITION_TAGS if name in run.tags)
+            is_newest = run.status == dg.DagsterRunStatus.SUCCESS and (run.job_name, what) not in kept
+            if is_newest:
                 kept.add((run.job_name, what))
-            elif record.create_timestamp < cutoff and run.run_id not in (but, cursor):
+            elif record.create_timestamp < cutoff and run.run_id != but:
                 doomed.append(run.run_id)
-        for run_id in doomed:
-            instance.delete_run(run_id)
-        deleted += len(doomed)
+    for run_id in doomed:
+        instance.delete_run(run_id)
+    return len(doomed)

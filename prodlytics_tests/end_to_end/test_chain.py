@@ -211,3 +211,10 @@ def test_a_kill_in_the_middle_leaves_nothing_half_written(
         said, _ = last.communicate(timeout=300)
         assert last.returncode == 0, said
         assert_same(run.tables(), derived.tables())
+
+
+def test_every_capability_gives_the_same_tables(derived: PlantRun, story: Path, database: str, tmp_path: Path) -> None:
+    """Plain PostgreSQL, TimescaleDB Apache edition and, where there is one, Community."""
+    run = plant_run(database, story, tmp_path)
+    assert run.load_and_derive().errors == []
+    assert_same(run.tables(), derived.tables())
