@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def landed_files(
     plant: Plant, ingest: dg.UnresolvedAssetJobDefinition, entries: dg.JobDefinition
 ) -> dg.SensorDefinition:
-    """Start loading when files have landed; the hourly chain loads them too, should a run get lost."""
+    """Start loading when files have landed, once; those that still wait an hour later are asked for again."""
 
     def look(
         context: dg.SensorEvaluationContext, database: Database, places: Places
@@ -36,13 +36,14 @@ def landed_files(
         if not files:
             return dg.SkipReason("No new files.")
         requests = []
-        said = sorted(f"{file.name}@{file.version}" for file in files if file.dataset == "operator_entries")
-        made = sorted(f"{file.name}@{file.version}" for file in files if file.dataset != "operator_entries")
+        now = dt.datetime.now(dt.UTC)
+        said = sorted(f"{file.name}@{file.read_as}" for file in files if file.dataset == "operator_entries")
+        made = sorted(f"{file.name}@{file.read_as}" for file in files if file.dataset != "operator_entries")
         if made:
-            day = key_of(production_days(plant), dt.datetime.now(dt.UTC))
-            requests.append(dg.RunRequest(run_key=_run_key(made), job_name="ingest", partition_key=day))
+            day = key_of(production_days(plant), now)
+            requests.append(dg.RunRequest(run_key=_run_key(made, now), job_name="ingest", partition_key=day))
         if said:
-            requests.append(dg.RunRequest(run_key=_run_key(said), job_name="ingest_entries"))
+            requests.append(dg.RunRequest(run_key=_run_key(said, now), job_name="ingest_entries"))
         return dg.SensorResult(run_requests=requests)
 
     with accepted_betas():
@@ -55,5 +56,6 @@ def landed_files(
         )(resolved(look))
 
 
-def _run_key(files: list[str]) -> str:
-    return hashlib.sha256("\n".join(files).encode()).hexdigest()
+def _run_key(files: list[str], now: dt.datetime) -> str:
+    """The same for the same files, so that one run is started; another each hour, should that run have failed."""
+    return hashlib.sha256("\n".join([*files, f"{now:%Y-%m-%dT%H}"]).encode()).hexdigest()

@@ -45,6 +45,8 @@ class LandedFile:
     size: int
     dataset: str
     form: LandingFormat
+    read_as: str
+    "Changes with the version and with what the plant file says about reading it."
 
 
 @dataclass
@@ -115,8 +117,11 @@ def _pending(plant: Plant, place: LandingPlace, conn: psycopg.Connection[Any]) -
     known = set(conn.execute("SELECT name, version FROM landed_file").fetchall())
     for file in place.files():
         form = _form(plant, file.name)
-        if form is not None and not known & {(file.name, version) for version in _versions(plant, form, file)}:
-            yield LandedFile(file.name, file.version, file.size, form.dataset, form)
+        if form is None:
+            continue
+        plain, by_plant = _versions(plant, form, file)
+        if not known & {(file.name, plain), (file.name, by_plant)}:
+            yield LandedFile(file.name, file.version, file.size, form.dataset, form, by_plant)
 
 
 def _versions(plant: Plant, form: LandingFormat, file: PlacedFile | LandedFile) -> tuple[str, str]:
