@@ -26,7 +26,7 @@ def definitions() -> dg.Definitions:
 
 
 def test_definitions_are_loadable(definitions: dg.Definitions) -> None:
-    dg.Definitions.validate_loadable(definitions)
+    assert dg.Definitions.validate_loadable(definitions) is None
 
 
 def test_asset_graph_is_as_agreed(definitions: dg.Definitions, snapshot: object) -> None:

@@ -12,6 +12,8 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from prodlytics.db.queries import sql
+
 
 @dataclass(frozen=True)
 class ManifestEntry:
@@ -33,12 +35,6 @@ class ManifestEntry:
     verified_at: dt.datetime
 
 
-_COLUMNS = (
-    "dataset, production_date, version, is_current, path, content_hash, data_hash, row_count, size_bytes, first_time, "
-    "last_time, schema_json, code_version, verified_at"
-)
-
-
 def lock_day(conn: psycopg.Connection, dataset: str, production_date: dt.date) -> None:
     """Wait until nobody else archives this day; held until the transaction ends."""
     conn.execute(
@@ -51,7 +47,7 @@ def current(conn: psycopg.Connection, dataset: str, production_date: dt.date) ->
     """The version that counts; None if the day was never archived."""
     with conn.cursor(row_factory=class_row(ManifestEntry)) as cursor:
         return cursor.execute(
-            f"SELECT {_COLUMNS} FROM archive_manifest WHERE dataset = %s AND production_date = %s AND is_current",  # noqa: S608 - constant
+            sql("select_current_archive"),
             (dataset, production_date),
         ).fetchone()
 
@@ -70,7 +66,7 @@ def switch(conn: psycopg.Connection, entry: ManifestEntry, replaced_path: str | 
         (replaced_path, entry.dataset, entry.production_date),
     )
     conn.execute(
-        f"INSERT INTO archive_manifest ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",  # noqa: S608 - constant
+        sql("insert_archive_version"),
         (
             entry.dataset, entry.production_date, entry.version, entry.is_current, entry.path, entry.content_hash,
             entry.data_hash, entry.row_count, entry.size_bytes, entry.first_time, entry.last_time,

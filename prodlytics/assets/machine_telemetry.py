@@ -32,6 +32,7 @@ def machine_telemetry(plant: Plant) -> dg.AssetsDefinition:
             "rows_are_accounted_for": "Is every row of every file stored, quarantined or a duplicate?",
             "feeds_are_alive": "Is the newest event of every machine recent?",
             "few_rows_are_quarantined": "Is nearly everything that comes in usable?",
+            "files_are_claimed": "Does the plant file say of every landed file what it is?",
         },
         pool=False,
     )
@@ -39,7 +40,7 @@ def machine_telemetry(plant: Plant) -> dg.AssetsDefinition:
         numbers = load(plant, database, places, "machine_telemetry")
         window = context.partition_time_window
         with database.connect() as conn:
-            checks = _look(conn, plant, window.start, window.end)
+            checks = [*_look(conn, plant, window.start, window.end), _claimed(plant, places)]
             count = _count(conn, window.start, window.end)
         return dg.MaterializeResult(
             metadata={"dagster/row_count": count, **numbers}, check_results=[check.result() for check in checks]
@@ -95,6 +96,22 @@ def _alive(conn: psycopg.Connection, plant: Plant, end: dt.datetime) -> Check:
         if silent
         else f"All {len(expected)} machines were heard within {plant.thresholds.feed_silent_min:g} minutes.",
         {"machines_silent": len(silent), "machines": len(expected)},
+    )
+
+
+def _claimed(plant: Plant, places: Places) -> Check:
+    from prodlytics.sources.landing import unclaimed
+
+    strange = unclaimed(plant, places.landing())
+    return Check(
+        "files_are_claimed",
+        not strange,
+        f"Nobody will load {len(strange)} landed files, e.g. {', '.join(strange[:5])}: write under `landing` in the "
+        "plant file what they are, or take them away."
+        if strange
+        else "Every landed file has a format.",
+        {"files_unclaimed": len(strange)},
+        warns=True,
     )
 
 

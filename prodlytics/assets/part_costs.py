@@ -1,20 +1,17 @@
 """part_costs: what a part costs, and since when.
 
-Belongs here: loading landed CSV files of this dataset and looking at the result. Adapters to ERPs write the same table.
+Belongs here: the question asked of this dataset. Loading it is `landed_table`; adapters to ERPs write the same table.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-
-from prodlytics.assets.checks import Check, schema_check
-from prodlytics.assets.declare import DAILY, dataset_asset
-from prodlytics.assets.landed import balance, load
-from prodlytics.assets.resources import Database, Places
+from prodlytics.assets.checks import Check
+from prodlytics.assets.landed_table import landed_table
 
 if TYPE_CHECKING:
+    import dagster as dg
     import psycopg
 
     from prodlytics.plant.model import Plant
@@ -22,35 +19,16 @@ if TYPE_CHECKING:
 
 def part_costs(plant: Plant) -> dg.AssetsDefinition:
     """The asset for this plant."""
-
-    @dataset_asset(
+    return landed_table(
         plant,
         "part_costs",
-        checks={
-            "rows_are_accounted_for": "Is every row of every file stored, quarantined or a duplicate?",
-            "parts_made_have_a_cost": "Does every part that was made have a material cost?",
-        },
-        partitioned=False,
-        freshness=DAILY,
-        pool=False,
+        "parts_made_have_a_cost",
+        "Does every part that was made have a material cost?",
+        _look,
     )
-    def asset(context: dg.AssetExecutionContext, database: Database, places: Places) -> dg.MaterializeResult[Any]:
-        from prodlytics.datasets.models import validate
-        from prodlytics.db.frames import read
-        from prodlytics.db.queries import sql
-
-        numbers = load(plant, database, places, "part_costs")
-        with database.connect() as conn:
-            rows = read(conn, sql("select_part_costs"))
-            checks = [schema_check(validate("part_costs", rows)), balance(conn, "part_costs"), _look(conn)]
-        return dg.MaterializeResult(
-            metadata={"dagster/row_count": len(rows), **numbers}, check_results=[check.result() for check in checks]
-        )
-
-    return asset
 
 
-def _look(conn: psycopg.Connection) -> Check:
+def _look(conn: psycopg.Connection[Any]) -> Check:
     from prodlytics.db.queries import sql
 
     parts = [part for (part,) in conn.execute(sql("select_parts_without_cost")).fetchall()]

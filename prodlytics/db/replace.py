@@ -5,7 +5,7 @@ Belongs here: touching only the rows that differ, and saying which. Does not bel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,22 +60,7 @@ def replace_rows(
     """
     import pandas as pd
 
-    names = {
-        "table": sql.Identifier(table),
-        "columns": sql.SQL(", ").join(map(sql.Identifier, frame.columns)),
-        "where": sql.SQL(where),
-        "same_key": sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(column)) for column in key),
-        "same": sql.SQL(" AND ").join(
-            sql.SQL("t.{0} IS NOT DISTINCT FROM n.{0}").format(sql.Identifier(column))
-            for column in frame.columns
-            if column not in NOT_COMPARED
-        ),
-        "assign": sql.SQL(", ").join(
-            sql.SQL("{0} = n.{0}").format(sql.Identifier(column)) for column in frame.columns if column not in key
-        ),
-        "old": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(column)) for column in frame.columns),
-        "new": sql.SQL(", ").join(sql.SQL("n.{}").format(sql.Identifier(column)) for column in frame.columns),
-    }
+    names = _names(table, key, frame.columns, where)
     conn.execute("DROP TABLE IF EXISTS pg_temp.replacement")
     conn.execute(
         sql.SQL("CREATE TEMP TABLE replacement ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA").format(
@@ -120,6 +105,27 @@ def replace_rows(
         ignore_index=True,
     )
     return Changes(inserted, updated, deleted, len(frame) - inserted - updated, changed)
+
+
+def _names(table: str, key: Sequence[str], columns: Iterable[str], where: str) -> dict[str, sql.Composable]:
+    """What the statements are put together from: `t` is the table, `n` the new rows."""
+    columns = list(columns)
+    return {
+        "table": sql.Identifier(table),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
+        "where": sql.SQL(where),
+        "same_key": sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(column)) for column in key),
+        "same": sql.SQL(" AND ").join(
+            sql.SQL("t.{0} IS NOT DISTINCT FROM n.{0}").format(sql.Identifier(column))
+            for column in columns
+            if column not in NOT_COMPARED
+        ),
+        "assign": sql.SQL(", ").join(
+            sql.SQL("{0} = n.{0}").format(sql.Identifier(column)) for column in columns if column not in key
+        ),
+        "old": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(column)) for column in columns),
+        "new": sql.SQL(", ").join(sql.SQL("n.{}").format(sql.Identifier(column)) for column in columns),
+    }
 
 
 def _read(conn: psycopg.Connection[Any], query: sql.Composed, params: Mapping[str, Any]) -> pd.DataFrame:
