@@ -17,8 +17,8 @@ pytestmark = pytest.mark.xdist_group("real_data")
 
 SHOP = Clock(ZoneInfo("Europe/Amsterdam"), dt.time(6))
 FIRST, LAST = dt.date(2012, 1, 2), dt.date(2012, 2, 29)
-#: The days from the first that are reported as well: a week.
-REPORTED = dt.date(2012, 1, 8)
+#: The days from the first to this one are reported as well.
+REPORTED = dt.date(2012, 1, 5)
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ def test_every_row_is_stored(mazak: RealRun, raw: Path, samples: Path) -> None:
     assert mazak.said("rows_are_accounted_for")["machine_telemetry"] == (
         f"{came} rows in = {came} stored + 0 quarantined + 0 duplicates, from 2 files."
     )
+    assert mazak.said("files_are_claimed") == {"machine_telemetry": "Every landed file has a format."}
     assert mazak.rows("SELECT count(*)::int FROM telemetry_sample") == [(came,)]
     assert mazak.rows("SELECT count(*)::int FROM quarantine") == [(0,)]
 

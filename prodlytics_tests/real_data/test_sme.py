@@ -25,9 +25,10 @@ def raw(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sme(plain_server: str, raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
+def sme(plain_server: str, raw: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRun]:
     whole = (FIRST.isoformat(), LAST.isoformat())
-    files = {"telemetry/asset_1.csv": raw}
+    # Somebody left a note beside the data.
+    files = {"telemetry/asset_1.csv": raw, "README.md": shared_data / "README.md"}
     with real_run(plain_server, "sme", tmp_path_factory.mktemp("sme"), files, days=whole, closed=whole) as run:
         yield run
 
@@ -43,6 +44,12 @@ def test_every_cell_is_stored(sme: RealRun, raw: Path) -> None:
     )
     assert sme.rows("SELECT count(*)::int FROM telemetry_sample") == [(cells,)]
     assert sme.rows("SELECT count(*)::int FROM quarantine") == [(0,)]
+
+
+def test_a_file_nobody_described_is_named(sme: RealRun) -> None:
+    found = [check for check in sme.outcome.failed_checks if check.name == "files_are_claimed"]
+    assert found
+    assert all(check.severity == "WARN" and "README.md" in check.says for check in found)
 
 
 def test_hours_in_each_status_of_each_day(sme: RealRun, raw: Path) -> None:
