@@ -358,3 +358,11 @@ def test_a_wall_time_is_not_an_instant() -> None:
         production_date_of(plant, naive)
     with pytest.raises(ValueError, match="no time zone"):
         plan_rows(plant, plant.machine("M1"), naive, naive)
+
+
+def test_a_day_that_begins_at_the_minute_to_which_the_clocks_go_back() -> None:
+    """01:00 in Chicago comes twice on 1 November 2026; the production day begins at the second, as Dagster's does."""
+    plant = small_plant(timezone="America/Chicago", day_boundary="01:00")
+    start, end = production_day(plant, dt.date(2026, 10, 31))
+    assert start == dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC)
+    assert end == dt.datetime(2026, 11, 1, 7, tzinfo=dt.UTC)

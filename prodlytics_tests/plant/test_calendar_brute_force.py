@@ -93,7 +93,14 @@ class Wall:
         self.shows = np.array(read, dtype="datetime64[m]")
 
     def reaches(self, wall: dt.datetime) -> int:
-        """The first minute from which on the clock never again shows less than `wall`."""
+        """The last minute in which the clock shows `wall`; if it never does, the first after which it shows more.
+
+        Dagster's partitions start at the second of two equal wall times too, also when that is the very minute to which
+        the clocks go back (01:00 in Chicago).
+        """
+        shown = np.flatnonzero(self.shows == np.datetime64(wall, "m"))
+        if shown.size:
+            return int(shown[-1])
         less = np.flatnonzero(self.shows < np.datetime64(wall, "m"))
         return int(less[-1]) + 1 if less.size else 0
 
