@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from prodlytics.assets.declare import accepted_betas
+from prodlytics.db.connect import connect
+from prodlytics.db.frames import read
 from prodlytics.db.migrate import migrate
+from prodlytics.db.queries import sql
 from prodlytics.db.url import database_url
 from prodlytics.definitions import build_defs
 from prodlytics.ops.instance import dagster_environment
-from prodlytics.partitions import production_days
+from prodlytics.partitions import NoSuchDayError, production_days
 from prodlytics.plant.load import load_plant
 
 if TYPE_CHECKING:
@@ -49,16 +52,20 @@ class Outcome:
         runs: Run id of each job.
         errors: One line for each run that failed.
         checks: Every check that was evaluated.
+        set_aside: One line for each reason for which rows were quarantined.
+        unreadable: One line for each landed file that could not be read.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     checks: list[CheckOutcome] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def succeeded(self) -> bool:
-        """Whether every run did; failed checks are findings, not failures of the command."""
-        return not self.errors
+        """Whether every run did and every file could be read; failed checks are findings about the plant."""
+        return not self.errors and not self.unreadable
 
     @property
     def failed_checks(self) -> list[CheckOutcome]:
@@ -72,12 +79,16 @@ class Outcome:
             "errors": self.errors,
             "checks": len(self.checks),
             "failed_checks": [vars(check) for check in self.failed_checks],
+            "set_aside": self.set_aside,
+            "unreadable": self.unreadable,
         }
 
     def as_text(self) -> str:
         """For people."""
         lines = [f"{len(self.runs)} runs, {len(self.checks)} checks, {len(self.failed_checks)} of them failed."]
         lines += [f"  {check.severity} {check.asset}: {check.says}" for check in self.failed_checks]
+        lines += [f"  QUARANTINED {line}" for line in self.set_aside]
+        lines += [f"  UNREADABLE {line}" for line in self.unreadable]
         lines += [f"  FAILED {error}" for error in self.errors]
         return "\n".join(lines)
 
@@ -135,8 +146,15 @@ class Runner:
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance in use."""
-    os.environ.update(dagster_environment(settings))
-    with dg.DagsterInstance.get() as instance:
+    environment = dagster_environment(settings)
+    os.environ.update(environment)
+    url = environment["PRODLYTICS_DAGSTER_URL"].replace("postgresql+psycopg2://", "postgresql://", 1)
+    with connect(url, autocommit=True) as conn:
+        # Two processes that make Dagster's tables in a new database at once fail: one after the other.
+        conn.execute("SELECT pg_advisory_lock(hashtextextended('prodlytics/dagster', 0))")
+        instance = dg.DagsterInstance.get()
+        instance.get_runs_count()
+    with instance:
         yield instance
 
 
@@ -148,14 +166,24 @@ def run_backfill(
     Raises:
         PlantFileError: The plant file is wrong.
         DatabaseUnavailable: The database cannot be reached.
-        ValueError: A day lies outside the plant's partitions.
+        NoSuchDayError: A day lies outside the plant's partitions.
     """
     plant = load_plant(settings.plant)
-    migrate(database_url(settings))
+    url = database_url(settings)
+    migrate(url)
+    began = dt.datetime.now(dt.UTC)
     with dagster_instance(settings) as instance:
         runner = Runner(plant, instance)
         compute_days(runner, first, last, say or (lambda _: None))
-        return runner.outcome
+    with connect(url) as conn:
+        quarantined = read(conn, sql("count_quarantine_since"), {"since": began})
+        broken = read(conn, sql("select_unreadable_files"), {})
+    runner.outcome.set_aside = [
+        f"{row['rows']} rows of {row['dataset']}, {row['reason']}: {row['detail']}"
+        for row in quarantined.to_dict("records")
+    ]
+    runner.outcome.unreadable = [f"{row['name']}: {row['error']}" for row in broken.to_dict("records")]
+    return runner.outcome
 
 
 def compute_days(runner: Runner, first: dt.date, last: dt.date, say: Callable[[str], None]) -> None:
@@ -163,7 +191,7 @@ def compute_days(runner: Runner, first: dt.date, last: dt.date, say: Callable[[s
     running, closed = production_days(runner.plant), production_days(runner.plant, running=False)
     keys = [key for key in running.get_partition_keys() if first.isoformat() <= key <= last.isoformat()]
     if not keys:
-        raise ValueError(
+        raise NoSuchDayError(
             f"No production day between {first} and {last}: the plant's first day is {runner.plant.first_day}, "
             "its last one is today."
         )

@@ -71,12 +71,14 @@ def up(
 ) -> None:
     """Open the Dagster UI with its daemon, and the embedded database if that is the one in use."""
     from prodlytics.db.url import database_url
-    from prodlytics.ops.instance import dagster_environment, project_file
+    from prodlytics.ops.instance import dagster_environment, is_free, project_file
     from prodlytics.plant.load import load_plant
     from prodlytics.settings import Settings
 
     settings = Settings()
     load_plant(settings.plant)
+    if not is_free(port):
+        _stop(ASKED_WRONGLY, f"Port {port} is in use, perhaps by this very command: write --port with another one.")
     database_url(settings)
     os.environ.update(dagster_environment(settings))
     os.environ["PRODLYTICS_PLANT"] = str(settings.plant.resolve())
@@ -94,6 +96,26 @@ def down() -> None:
     from prodlytics.settings import Settings
 
     stop(Settings().home)
+    typer.echo("The embedded database is stopped.")
+
+
+@app.command()
+def report(day: Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD.")]) -> None:
+    """Write the daily report of a production day to a file, as it is in the database now."""
+    from prodlytics.db.connect import connect
+    from prodlytics.db.queries import sql
+    from prodlytics.db.url import database_url
+    from prodlytics.settings import Settings
+
+    settings, date = Settings(), _day(day)
+    with connect(database_url(settings)) as conn:
+        found = conn.execute(sql("select_report"), {"production_date": date}).fetchone()
+    if found is None:
+        _stop(FAILED, f"There is no report of {date}: close the day first, with prodlytics backfill {date}.")
+    file = settings.home / "reports" / f"{date}.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(found[2], encoding="utf-8")
+    typer.echo(str(file))
 
 
 @app.command()
@@ -162,9 +184,10 @@ def _exit_code(error: Exception) -> int | None:
     from prodlytics.db.connect import DatabaseUnavailable
     from prodlytics.db.migrate import MigrationError
     from prodlytics.ops.instance import NotConfiguredError
+    from prodlytics.partitions import NoSuchDayError
     from prodlytics.plant.load import PlantFileError
 
-    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError):
+    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError | NoSuchDayError):
         return ASKED_WRONGLY
     if isinstance(error, DatabaseUnavailable | MigrationError):
         return FAILED

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from prodlytics.plant.model import Plant
 
 
+class NoSuchDayError(ValueError):
+    """The plant has no such production day; the text says which it has."""
+
+
 def production_days(plant: Plant, *, running: bool = True) -> dg.DailyPartitionsDefinition:
     """Production days in the plant's zone, cut at its fixed boundary.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 DEMO = Path(__file__).parent.parent / "deploy" / "plants" / "demo.yaml"
@@ -23,6 +25,14 @@ def prodlytics(*arguments: str, home: Path, **environment: str) -> subprocess.Co
         text=True,
         check=False,
     )
+
+
+def databases(url: str) -> dict[str, str]:
+    """The product's and Dagster's database: in tests the same one."""
+    return {
+        "PRODLYTICS_DATABASE_URL": url,
+        "PRODLYTICS_DAGSTER_URL": url.replace("postgresql://", "postgresql+psycopg2://", 1),
+    }
 
 
 def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -87,3 +97,45 @@ def test_demo_refuses_a_home_that_holds_other_data(tmp_path: Path) -> None:
     done = prodlytics("demo", home=tmp_path)
     assert done.returncode == 2
     assert "not a demo's" in one_sentence(done)
+
+
+def test_a_day_the_plant_does_not_have_is_one_sentence(plain_database: str, tmp_path: Path) -> None:
+    done = prodlytics("backfill", "2025-01-01", home=tmp_path, **databases(plain_database))
+    assert done.returncode == 2
+    assert "2026-01-01" in one_sentence(done)
+
+
+def test_a_busy_port_is_refused(plain_database: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = prodlytics("up", "--port", port, home=tmp_path, **databases(plain_database))
+    assert done.returncode == 2
+    assert port in one_sentence(done)
+
+
+def test_backfill_says_which_files_and_rows_were_not_used(plain_database: str, tmp_path: Path) -> None:
+    """A corrupt file and a machine nobody configured: each a line, and the good row of the same file is in."""
+    landing = tmp_path / "landing" / "telemetry"
+    landing.mkdir(parents=True)
+    (landing / "broken.parquet").write_bytes(b"PAR1 this is no parquet")
+    ids = ("AB_Line1.Press01.Temperature_C", "AB_Line1.Nobody.Temperature_C")
+    values = [{"id": name, "v": 20.5, "q": True, "t": 1780000000000} for name in ids]
+    (landing / "a.ndjson").write_text(json.dumps({"timestamp": 1780000000100, "values": values}))
+    done = prodlytics("backfill", "2026-05-28", home=tmp_path, **databases(plain_database))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert [line for line in said if "UNREADABLE" in line and "broken.parquet" in line]
+    assert [line for line in said if "QUARANTINED" in line and "AB_Line1.Nobody" in line]
+    with psycopg.connect(plain_database) as conn:
+        assert conn.execute("SELECT machine_id, value FROM machine_telemetry").fetchall() == [("Press01", 20.5)]
+    written = prodlytics("report", "2026-05-28", home=tmp_path, **databases(plain_database))
+    assert "<html" in Path(written.stdout.strip()).read_text().lower()
+
+
+def test_a_report_that_does_not_exist_is_one_sentence(plain_database: str, tmp_path: Path) -> None:
+    done = prodlytics("report", "2026-05-28", home=tmp_path, **databases(plain_database))
+    assert done.returncode == 1
+    assert "prodlytics backfill 2026-05-28" in one_sentence(done)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Plant
 
+#: Figures of a closed hour whose change is written down.
+RESTATED = (
+    "oee", "availability", "performance", "quality", "good_count", "reject_count", "planned_time_us", "run_time_us",
+    "failure_us", "changeover_us", "other_stop_us", "micro_stop_us", "unknown_us",
+)  # fmt: skip
 _ELEMENTS = (
     "running_us", "failure_us", "changeover_us", "planned_stop_us", "other_stop_us", "micro_stop_us", "break_us",
     "not_scheduled_us", "unknown_us",
@@ -43,7 +48,12 @@ def oee_hourly(plant: Plant) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
         return rederive(
-            context, plant, database, "oee_hourly", lambda conn, w: _compute(conn, plant, w), after_write=_restate
+            context,
+            plant,
+            database,
+            "oee_hourly",
+            lambda conn, w: _compute(conn, plant, w),
+            after_write=_restate,
         )
 
     return asset
@@ -127,13 +137,16 @@ def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
         (row["machine_id"], row["time_bucket"], row["production_date_new"], column, row[f"{column}_old"],
          row[f"{column}_new"])
         for row in closed.to_dict("records")
-        for column in ("oee", "good_count", "reject_count", "run_time_us", "planned_time_us")
+        for column in RESTATED
         if not _same(row[f"{column}_old"], row[f"{column}_new"])
     ]  # fmt: skip
     if not records:
         return
     from prodlytics.db.queries import sql
 
+    # The trend in the reports of the two weeks after shows this day too.
+    later = {"first": min(record[2] for record in records), "last": max(record[2] for record in records)}
+    conn.execute(sql("mark_later_reports"), {**later, "cause": cause[:200]})
     hours = sorted({(record[0], record[1]) for record in records})
     conn.execute(
         sql("raise_revisions"), {"machines": [m for m, _ in hours], "buckets": [t.to_pydatetime() for _, t in hours]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 from prodlytics.settings import Settings
@@ -23,6 +24,17 @@ def project_file(name: str) -> Path:
     return source if source.is_file() else here / "_project" / name
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def dagster_environment(settings: Settings) -> dict[str, str]:
     """The variables a Dagster process needs beside the ones that are set; prepares its home folder.
 
@@ -33,6 +45,8 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     """
     home = (settings.home / "dagster").resolve()
     home.mkdir(parents=True, exist_ok=True)
+    if settings.landing_url is None:
+        Path(settings.landing_place).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project_file("dagster.yaml"), home / "dagster.yaml")
     url = os.environ.get("PRODLYTICS_DAGSTER_URL")
     if url is None:

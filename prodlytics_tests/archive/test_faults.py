@@ -49,9 +49,12 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _wait_until_blocked(conn: psycopg.Connection) -> None:
-    """Until another connection waits for a lock this one holds."""
+    """Until another connection to this database waits for a lock; other tests' databases are on the same server."""
     for _ in range(600):
-        waiting = conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        waiting = conn.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+            " WHERE NOT granted AND d.datname = current_database()"
+        ).fetchone()
         if waiting and waiting[0]:
             return
         time.sleep(0.05)
