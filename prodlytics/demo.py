@@ -133,8 +133,10 @@ def _heal(runner: Runner, plant: Plant, late: list[Path], landing: Path, databas
     for _ in range(3):
         for day in sorted(dirty_days(plant, database, DERIVED)):
             runner.run("chain", first=day)
-    for day in sorted(dirty_days(plant, database, ["daily_report"]) - {running}):
-        runner.run("close_day", first=day)
+    # The trend of the two weeks after a restated day changes with it: one run over all of them.
+    reports = sorted(dirty_days(plant, database, ["daily_report"]) - {running})
+    if reports:
+        runner.run("close_day", first=reports[0], last=reports[-1])
 
 
 def _summary(
