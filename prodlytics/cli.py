@@ -70,8 +70,9 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the web page, on this machine only.")] = 3000,
 ) -> None:
     """Open the Dagster UI with its daemon, and the embedded database if that is the one in use."""
+    from prodlytics.db.embedded import is_free
     from prodlytics.db.url import database_url
-    from prodlytics.ops.instance import dagster_environment, is_free, project_file
+    from prodlytics.ops.instance import dagster_environment, project_file
     from prodlytics.plant.load import load_plant
     from prodlytics.settings import Settings
 

@@ -248,7 +248,7 @@ def _start(server: _Server) -> None:
         port_file.write_text(str(running), encoding="utf-8")
         return
     remembered = int(port_file.read_text(encoding="utf-8")) if port_file.exists() else None
-    port = remembered if remembered is not None and _is_free(remembered) else _free_port()
+    port = remembered if remembered is not None and is_free(remembered) else _free_port()
     port_file.write_text(str(port), encoding="utf-8")
     done = server.run(
         "pg_ctl", "-D", str(server.data), "-l", str(server.base / "server.log"), "-o", f"-p {port}",
@@ -299,7 +299,8 @@ def _await(server: _Server) -> None:
         time.sleep(0.1)
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

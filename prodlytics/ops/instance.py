@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
 from prodlytics.settings import Settings
@@ -22,17 +21,6 @@ def project_file(name: str) -> Path:
     here = Path(__file__).resolve().parent.parent
     source = here.parent / name
     return source if source.is_file() else here / "_project" / name
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
