@@ -19,7 +19,7 @@ import pandas as pd
 
 from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
-from prodlytics.kpi.oee_hourly import ideal_cycle_ms
+from prodlytics.kpi.elements import ideal_cycle_ms
 from prodlytics.kpi.spans import FloatArray
 from prodlytics.plant.model import History, Machine, Plant
 
