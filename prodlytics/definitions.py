@@ -18,6 +18,7 @@ from prodlytics.assets.machine_states import machine_states
 from prodlytics.assets.machine_telemetry import machine_telemetry
 from prodlytics.assets.machine_time import machine_time
 from prodlytics.assets.oee_hourly import oee_hourly
+from prodlytics.assets.oee_shift import oee_shift
 from prodlytics.assets.operator_entries import operator_entries, operator_entries_checks
 from prodlytics.assets.part_costs import part_costs
 from prodlytics.assets.plan_calendar import plan_calendar
@@ -45,6 +46,7 @@ ASSETS = (
     scrap_events,
     machine_time,
     oee_hourly,
+    oee_shift,
     daily_report,
 )
 

@@ -5,6 +5,7 @@ Belongs here: reading ledger and events, keeping revisions, writing `restatement
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from prodlytics.assets.checks import Check
 from prodlytics.assets.declare import dataset_asset
 from prodlytics.assets.derive import Derivation, rederive
 from prodlytics.assets.resources import Database
+from prodlytics.assets.restate import Place, restate
 from prodlytics.assets.window import Window
 
 if TYPE_CHECKING:
@@ -123,53 +125,17 @@ def _plausible(plant: Plant, hours: pd.DataFrame) -> Check:
 
 
 def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
-    """Raise the revision of closed hours that came out differently, and say what changed by how much and why."""
-    import pandas as pd
-
-    changed = changes.changed
-    if changed.empty:
-        return
-    key = ["machine_id", "time_bucket"]
-    both = changed[changed["side"] == "old"].merge(changed[changed["side"] == "new"], on=key, suffixes=("_old", "_new"))
-    # An hour that was still running when it was computed grows: that is no restatement.
-    closed = both[both["time_bucket"] + pd.Timedelta(hours=1) <= both["as_of_old"]]
-    records = [
-        (row["machine_id"], row["time_bucket"], row["production_date_new"], column, row[f"{column}_old"],
-         row[f"{column}_new"])
-        for row in closed.to_dict("records")
-        for column in RESTATED
-        if not _same(row[f"{column}_old"], row[f"{column}_new"])
-    ]  # fmt: skip
-    if not records:
-        return
+    """Say what changed in closed hours; the trend in the reports of the two weeks after shows these days too."""
     from prodlytics.db.queries import sql
 
-    # The trend in the reports of the two weeks after shows this day too.
-    later = {"first": min(record[2] for record in records), "last": max(record[2] for record in records)}
-    conn.execute(sql("mark_later_reports"), {**later, "cause": cause[:200]})
-    hours = sorted({(record[0], record[1]) for record in records})
-    conn.execute(
-        sql("raise_revisions"), {"machines": [m for m, _ in hours], "buckets": [t.to_pydatetime() for _, t in hours]}
+    dates = restate(
+        conn,
+        "oee_hourly",
+        changes,
+        cause,
+        columns=RESTATED,
+        ends_at=lambda row: row["time_bucket"] + dt.timedelta(hours=1),
+        place=lambda row: Place(row["machine_id"], row["time_bucket"], row["production_date"]),
     )
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            sql("insert_restatement"),
-            [
-                {
-                    "machine_id": machine,
-                    "time_bucket": bucket.to_pydatetime(),
-                    "production_date": day,
-                    "column_name": column,
-                    "old_value": None if pd.isna(old) else float(old),
-                    "new_value": None if pd.isna(new) else float(new),
-                    "cause": cause,
-                }
-                for machine, bucket, day, column, old, new in records
-            ],
-        )
-
-
-def _same(old: Any, new: Any) -> bool:
-    import pandas as pd
-
-    return bool((pd.isna(old) and pd.isna(new)) or old == new)
+    if dates:
+        conn.execute(sql("mark_later_reports"), {"first": dates[0], "last": dates[-1], "cause": cause[:200]})

@@ -124,7 +124,7 @@ _ALL = (
             "source source_modified_at"
         ),
         required=_columns("work_order operation status source"),
-        downstream=("production_events",),
+        downstream=("production_events", "oee_shift"),
     ),
     Dataset(
         name="part_costs",
@@ -149,7 +149,7 @@ _ALL = (
         overrides=(
             ("since", Field("timestamp", "Time of the counter sample before: the parts were made since then.")),
         ),
-        downstream=("scrap_events", "oee_hourly"),
+        downstream=("scrap_events", "oee_hourly", "oee_shift"),
         archived=True,
     ),
     Dataset(
@@ -201,7 +201,7 @@ _ALL = (
         ),
         required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
         span=("starts_at", "ends_at"),
-        downstream=("oee_hourly",),
+        downstream=("oee_hourly", "oee_shift"),
         archived=True,
     ),
     Dataset(
@@ -223,6 +223,33 @@ _ALL = (
         span=("time_bucket", "time_bucket"),
         overrides=(("quality", FIELDS["quality_ratio"]),),
         downstream=("daily_report",),
+        archived=True,
+    ),
+    Dataset(
+        name="oee_shift",
+        group="kpi",
+        description="Elements and ratios per machine, shift and part in work: what every roll-up above the hour uses.",
+        key=("machine_id", "production_date", "shift", "part_number"),
+        columns=_columns(
+            "machine_id production_date shift part_number starts_at ends_at availability performance quality oee "
+            "null_reason good_count reject_count rework_count gap_good_count gap_reject_count planned_time_us "
+            "run_time_us ideal_time_us ideal_good_time_us running_us failure_us changeover_us planned_stop_us "
+            "other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of fingerprint"
+        ),
+        required=_columns(
+            "machine_id production_date shift part_number starts_at ends_at good_count reject_count rework_count "
+            "gap_good_count gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us "
+            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of "
+            "fingerprint"
+        ),
+        span=("starts_at", "ends_at"),
+        overrides=(
+            ("quality", FIELDS["quality_ratio"]),
+            ("shift", Field("text", "Shift, from the calendar; '' outside any shift.")),
+            ("part_number", Field("text", "Part of the order in work; '' where nobody said what was made.")),
+            ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
+            ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
+        ),
         archived=True,
     ),
     Dataset(
@@ -248,4 +275,5 @@ DERIVED: tuple[str, ...] = (
     "scrap_events",
     "machine_time",
     "oee_hourly",
+    "oee_shift",
 )

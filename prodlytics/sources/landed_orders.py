@@ -57,7 +57,7 @@ _STATUS = {
 _ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
 #: What production and stops take from an order: only a change of these makes hours dirty.
 _DERIVED_FROM = ("machine_id", "part_number", "started_at", "ended_at")
-_DERIVED = ("downtime_events", "production_events", "scrap_events")
+_DERIVED = ("downtime_events", "production_events", "scrap_events", "oee_shift")
 
 
 def check_order(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:

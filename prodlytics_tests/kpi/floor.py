@@ -221,6 +221,7 @@ def events(*rows: tuple[Any, ...]) -> pd.DataFrame:
             "rework_count": pd.Series([r[3] for r in full], dtype="float64"),
             "reject_reason": _text([None] * len(full)),
             "operator_id": _text([None] * len(full)),
+            "since": _times([None] * len(full)),
             "flag": _text([r[5] for r in full]),
         }
     )
