@@ -27,6 +27,7 @@ STATES = ("running", "idle", "starved", "blocked", "fault", "setup", "off", "unk
 STOP_BUCKETS = ("failure", "changeover", "planned_stop", "other_stop", "micro_stop")
 BUCKETS = ("running", *STOP_BUCKETS, "break", "not_scheduled", "unknown")
 PLANS = ("planned", "break", "planned_stop", "not_scheduled")
+ENTRY_KINDS = ("reason", "split", "merge", "scrap", "production", "note", "undo")
 EVENT_TYPES = ("cycle_complete", "reject", "rework", "state_change", "alarm")
 
 
@@ -92,7 +93,10 @@ FIELDS: dict[str, Field] = {
     "category_name": Field("text", "Name of the category."),
     "reason_name": Field("text", "Name of the reason."),
     "reason_detail": Field("text", "Name of the reason, or the free text that came with it."),
-    "reason_source": Field("text", "Who said so: operator, fault_code, calendar; empty when nobody did."),
+    "reason_source": Field(
+        "text", "Who said so: operator, supervisor, machinemetrics, erp ..., fault_code, calendar; empty: nobody."
+    ),
+    "reason_entry": Field("text", "Key of the operator entry that gave the reason; empty where none did."),
     "loss": Field("text", "Bucket of the ledger that stops with this reason fall into."),
     "is_equipment": Field("boolean", "Counts as an equipment failure for MTBF and MTTR."),
     "shift": Field("text", "Shift, empty outside shifts."),
@@ -149,7 +153,8 @@ FIELDS: dict[str, Field] = {
     "fingerprint": Field("text", "Hash of everything the row was computed from."),
     "revision": Field("integer", "How often the row was restated, from 1.", minimum=1),
     # entries of people
-    "kind": Field("text", "What was entered.", allowed=("reason", "scrap", "production", "note", "undo")),
+    "kind": Field("text", "What was entered.", allowed=ENTRY_KINDS),
+    "old_reason_code": Field("text", "What the stop said when the entry was stored; for people, never derived from."),
     "reject_quantity": Field("numeric", "Rejected pieces booked.", "parts", minimum=0),
     "rework_quantity": Field("numeric", "Pieces booked for rework.", "parts", minimum=0),
     "note": Field("text", "Free text."),

@@ -106,7 +106,8 @@ _ALL = (
         key=("source_key",),
         columns=_columns(
             "source_key machine_id kind starts_at ends_at reason_code quantity reject_quantity rework_quantity "
-            "part_number work_order scrap_category scrap_reason note why undoes entered_by entered_at source"
+            "part_number work_order scrap_category scrap_reason note why undoes entered_by entered_at source "
+            "old_reason_code"
         ),
         required=_columns("source_key machine_id kind starts_at entered_by entered_at source"),
         span=("starts_at", "starts_at"),
@@ -170,7 +171,8 @@ _ALL = (
         key=("machine_id", "time_start"),
         columns=_columns(
             "time_start time_end machine_id stop_id stop_started_at stop_ended_at as_of state bucket fault_code "
-            "reason_code reason_category reason_detail reason_source shift production_date operator_id work_order notes"
+            "reason_code reason_category reason_detail reason_source shift production_date operator_id work_order "
+            "notes reason_entry"
         ),
         required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
         span=("time_start", "time_end"),

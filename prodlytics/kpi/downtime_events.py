@@ -17,6 +17,7 @@ import pandas as pd
 
 from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
+from prodlytics.kpi.entries import in_force, is_person, spoken, without_stop
 from prodlytics.plant.model import History, Machine, Plant
 
 COLUMNS = list(DATASETS["downtime_events"].columns)
@@ -37,17 +38,11 @@ class _Stops:
     stop: spans.IntArray
     "Number of the stop each row belongs to."
     stop_start: spans.IntArray
+    "Its true start, also where that lies before the first row."
+    seen_start: spans.IntArray
+    "Start of its first row."
     stop_end: spans.IntArray
     stop_open: spans.BoolArray
-
-
-@dataclass(frozen=True)
-class _Reasons:
-    """What people said, weakest first."""
-
-    rows: pd.DataFrame
-    start: spans.IntArray
-    end: spans.IntArray
 
 
 def derive_downtime_events(
@@ -66,8 +61,8 @@ def derive_downtime_events(
         machine: Whose states these are; its micro-stop threshold on the day a stop begins is used.
         states: Rows of `machine_states`, gapless, expanded so that no stop is cut by the window.
         plan: Rows of `plan_calendar` that cover the states.
-        entries: Rows of `operator_entries` of the machine, undone ones removed; only kind `reason` is read. An entry
-            without an end holds until the end of the stop in which it begins. The latest entered wins an instant.
+        entries: Rows of `operator_entries` of the machine, with the undos that concern them; kinds `reason`, `split`
+            and `merge` are read. Whose word counts where: `entries.spoken`.
         orders: Rows of `work_orders` of the machine.
         as_of: What was known when this was computed.
 
@@ -76,12 +71,13 @@ def derive_downtime_events(
         still lasts. Time that is not scheduled, and breaks, make no row and do not end a stop.
     """
     stops = _stops(states)
-    reasons = _reasons(entries, stops)
+    reasons = spoken(in_force(entries), stops.seen_start, stops.stop_end)
     plan = plan.sort_values("starts_at", kind="stable")
     plan_start, plan_end = spans.to_us(plan["starts_at"]), spans.to_us(plan["ends_at"])
     plan_kind = spans.texts(plan["plan"])
     low, high = (int(stops.start[0]), int(stops.end[-1])) if len(stops.start) else (0, 0)
-    start, end = spans.cut(low, high, [stops.start, stops.end, plan_start, plan_end, reasons.start, reasons.end])
+    edges = [stops.start, stops.end, plan_start, plan_end, reasons.start, reasons.end, reasons.cuts]
+    start, end = spans.cut(low, high, edges)
     row = spans.covering(stops.start, stops.end, start)
     day = spans.covering(plan_start, plan_end, start)
     said = spans.paint(start, end, reasons.start, reasons.end)
@@ -93,13 +89,12 @@ def derive_downtime_events(
     planned_us = np.zeros(len(stops.stop_start), dtype=np.int64)
     np.add.at(planned_us, stop[is_planned], (end - start)[is_planned])
 
-    new = spans.changes(
-        start,
-        end,
-        [stop, spans.codes(stops.state)[row], spans.codes(stops.fault)[row], is_planned.astype(np.int64), said],
-    )
+    # A part that a person cut off stands alone, also where both sides have the same reason.
+    part = np.searchsorted(reasons.cuts, start, side="right")
+    state, fault = spans.codes(stops.state)[row], spans.codes(stops.fault)[row]
+    new = spans.changes(start, end, [stop, state, fault, is_planned.astype(np.int64), said, part])
     end = end[spans.last_of_runs(new)]
-    start, row, day, said, stop = (part[new] for part in (start, row, day, said, stop))
+    start, row, day, said, stop = (column[new] for column in (start, row, day, said, stop))
     is_planned = is_planned[new]
 
     dates = spans.texts(plan["production_date"])[day]
@@ -128,6 +123,17 @@ def derive_downtime_events(
     return frame[COLUMNS]
 
 
+def entries_without_stop(states: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:
+    """Entries about stops of a machine that overlap none of its stops, planned or not: late data moved or removed it.
+
+    Args:
+        states: Rows of `machine_states` that cover the entries.
+        entries: As for `derive_downtime_events`.
+    """
+    stops = _stops(states)
+    return without_stop(in_force(entries), stops.seen_start, stops.stop_end)
+
+
 def _stops(states: pd.DataFrame) -> _Stops:
     states = states.sort_values("starts_at", kind="stable")
     name = spans.texts(states["state"])
@@ -145,22 +151,10 @@ def _stops(states: pd.DataFrame) -> _Stops:
         fault=spans.texts(states["fault_code"]),
         stop=(np.cumsum(new) - 1).astype(np.int64),
         stop_start=true_start[new],
+        seen_start=start[new],
         stop_end=end[last],
         stop_open=states["is_open"].to_numpy(dtype=bool)[last],
     )
-
-
-def _reasons(entries: pd.DataFrame, stops: _Stops) -> _Reasons:
-    rows = entries[(entries["kind"] == "reason") & entries["reason_code"].notna()]
-    rows = rows.sort_values(["entered_at", "source_key"], kind="stable")
-    start, end = spans.to_us(rows["starts_at"]), spans.to_us(rows["ends_at"])
-    # Without an end it is about the stop in which it begins, to that stop's end, and about nothing if there is none.
-    inside = spans.covering(stops.start, stops.end, start)
-    of_stop = spans.pick(stops.stop.astype(object), inside)
-    end_of_stop = np.array([at if n is None else stops.stop_end[n] for at, n in zip(start, of_stop, strict=True)])
-    end = np.where(end == spans.MISSING, end_of_stop, end).astype(np.int64)
-    real = end > start
-    return _Reasons(rows[real], start[real], end[real])
 
 
 def _micro_stop_us(threshold_s: History[float], dates: spans.ObjectArray, stop: spans.IntArray) -> spans.FloatArray:
@@ -202,16 +196,16 @@ def _why(
     is_planned: spans.BoolArray,
     calendar: spans.ObjectArray,
 ) -> dict[str, spans.ObjectArray]:
-    """Reason columns: a person's word first, then what the fault code stands for, then the calendar."""
-    by_person = spans.pick(spans.texts(rows["reason_code"]), said)
+    """Reason columns: what was said first, then what the fault code stands for, then the calendar."""
+    by_entry = spans.pick(spans.texts(rows["reason_code"]), said)
     by_fault = np.array([None if code is None else plant.fault_reasons.get(code) for code in fault], dtype=object)
-    nobody = spans.missing(by_person)
-    code = np.where(nobody, by_fault, by_person)
+    nobody = spans.missing(by_entry)
+    code = np.where(nobody, by_fault, by_entry)
     from_calendar = spans.missing(code) & ~is_planned
     names = {code: _names(plant, code) for code in set(code) - {None}}
     source = np.full(len(said), None, dtype=object)
     source[~spans.missing(by_fault)] = "fault_code"
-    source[~nobody] = "operator"
+    source = np.where(nobody, source, spans.pick(spans.texts(rows["source"]), said))
     note = spans.pick(spans.texts(rows["note"]), said)
     detail = np.array([names[c][1] if c is not None else None for c in code], dtype=object)
     return {
@@ -219,6 +213,7 @@ def _why(
         "reason_category": np.array([names[c][0] if c is not None else None for c in code], dtype=object),
         "reason_detail": np.where(from_calendar, calendar, np.where(spans.missing(detail), note, detail)),
         "reason_source": np.where(from_calendar, "calendar", source),
+        "reason_entry": spans.pick(spans.texts(rows["source_key"]), said),
         "operator_id": spans.pick(spans.texts(rows["entered_by"]), said),
         "notes": note,
     }
@@ -239,6 +234,6 @@ def _buckets(
     loss = {category.code: category.loss for category in plant.reasons}
     by_reason = np.array([loss.get(category) for category in frame["reason_category"]], dtype=object)
     by_state = np.array([LOSS_OF_STATE.get(state, "other_stop") for state in frame["state"]], dtype=object)
-    a_person_said = (frame["reason_source"] == "operator").to_numpy(dtype=bool) & ~spans.missing(by_reason)
+    a_person_said = is_person(frame["reason_source"].to_numpy(dtype=object)) & ~spans.missing(by_reason)
     of_length = np.where(is_micro, "micro_stop", np.where(spans.missing(by_reason), by_state, by_reason))
     return np.where(is_planned, np.where(a_person_said, by_reason, of_length), "planned_stop").astype(object)

@@ -14,6 +14,7 @@ import pandas as pd
 from prodlytics.kpi import spans
 from prodlytics.kpi.alarms import is_clear
 from prodlytics.kpi.derived import Derived, Refused, quarantined
+from prodlytics.kpi.entries import in_force
 from prodlytics.kpi.parts import read_counters, silences
 from prodlytics.kpi.samples import NOTHING, Tag, read_tags, words
 from prodlytics.kpi.state_sources import Said, from_bookings, from_controller, from_counts
@@ -45,7 +46,7 @@ def derive_machine_states(
         gaps: `starts_at, ends_at` of the spans in which nothing at all was heard of the machine (NaT: still so).
             They are unknown, whatever was said before; afterwards the state of before holds until another is reported.
             Sources that speak of their own time, durations and bookings, are not silenced.
-        entries: Rows of `operator_entries`, undone ones removed.
+        entries: Rows of `operator_entries` with the undos that concern them.
         start: Aware, included.
         end: Aware, excluded: the window asked for.
         cover_until: Aware; how far the timeline is told, at most `end`.
@@ -108,7 +109,7 @@ def _said(
     """What the machine's source says, what it said that cannot be used, and when it was silent."""
     source = machine.state
     if source.source == "operator":
-        return from_bookings(entries), [], NEVER
+        return from_bookings(in_force(entries)), [], NEVER
     silent = silences(machine, tags, gaps)
     if source.source == "counts":
         series, _ = read_counters(plant, machine, machine.counters, tags, np.inf)

@@ -17,6 +17,7 @@ from prodlytics.kpi.alarms import alarm_events
 from prodlytics.kpi.bookings import booked_events
 from prodlytics.kpi.counters import Kind
 from prodlytics.kpi.derived import Derived, quarantined
+from prodlytics.kpi.entries import in_force
 from prodlytics.kpi.events import EVENT_OF, Events, as_frame
 from prodlytics.kpi.parts import Series, complemented, reaches_into, read_counters, silences
 from prodlytics.kpi.samples import NOTHING, Tag, read_tags
@@ -44,8 +45,8 @@ def derive_production_events(
         samples: `time, metric_name, native_code, value, value_text, quality` of those tags: all in the window and, as
             far as there are any, `counters.REACH` good ones of each tag before and after it with the bad ones between.
         orders: `work_order, part_number, started_at, ended_at`; of several at once the one started last names the part.
-        entries: Rows of `operator_entries`, undone ones removed. Bookings (kind `production`) are the parts of a
-            machine that has no counter; beside counters they are there to be compared and make none.
+        entries: Rows of `operator_entries` with the undos that concern them. Bookings (kind `production`) are the parts
+            of a machine that has no counter; beside counters they are there to be compared and make none.
         start: Aware, included.
         end: Aware, excluded.
         as_of: What was known; stored with each row.
@@ -70,7 +71,7 @@ def derive_production_events(
     cycle_times = tags.get(machine.cycle_time_metric or "", NOTHING)
     events = [_of_counter(one, cycle_times, silent, window) for one in series]
     if not machine.counters:
-        events += booked_events(entries, window)
+        events += booked_events(in_force(entries), window)
     events += alarm_events(machine, tags, window)
     inside = [one for one in (*refused, *contradictions) if window[0] <= one.at < window[1]]
     return Derived(as_frame(machine.id, events, orders, as_of), quarantined(machine.id, inside))

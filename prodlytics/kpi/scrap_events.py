@@ -20,6 +20,7 @@ import pandas as pd
 from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
 from prodlytics.kpi.elements import ideal_cycle_ms
+from prodlytics.kpi.entries import in_force
 from prodlytics.kpi.spans import FloatArray
 from prodlytics.plant.model import History, Machine, Plant
 
@@ -57,9 +58,9 @@ def derive_scrap_events(
         plant: Ideal cycles, currency.
         machine: Its counters say whether machines or people count scrap; its rates give the cost of time.
         events: Rows of `production_events`; those with rejects are read.
-        entries: Rows of `operator_entries` of the machine, undone ones removed; only kind `scrap` is read. One with an
-            end is about rejects in [starts_at, ends_at); one without is about the last ones before it, at most 15
-            minutes back.
+        entries: Rows of `operator_entries` of the machine, with the undos that concern them; only kind `scrap` is read.
+            One with an end is about rejects in [starts_at, ends_at); one without is about the last ones before it, at
+            most 15 minutes back.
         costs: Rows of `part_costs`: what a part's material cost from a production day on.
         plan: Rows of `plan_calendar` that cover the rows, for the production day.
         as_of: What was known when this was computed.
@@ -68,7 +69,8 @@ def derive_scrap_events(
         Columns of `scrap_events`. Costs are for the quantity in the row, missing where price, ideal cycle or rate is.
         Labour and machine cost are the ideal time of this operation at the rate of the day.
     """
-    said = entries[entries["kind"] == "scrap"].sort_values(["starts_at", "entered_at", "source_key"], kind="stable")
+    said = in_force(entries)
+    said = said[said["kind"] == "scrap"].sort_values(["starts_at", "entered_at", "source_key"], kind="stable")
     if _is_counted(machine):
         rejects = events[events["reject_count"] > 0].sort_values(["time", "event_key"], kind="stable")
         pieces = _explained(rejects, said)

@@ -1,4 +1,4 @@
-"""What people said, from files: reasons, scrap, bookings, notes, undoing.
+"""What people said, from files: reasons, splits and merges of stops, scrap, bookings, notes, undoing.
 
 Belongs here: which entries are sound, storing each once, and what has to be derived anew. The table only grows: an
 entry with a known key and another content is set aside, since a correction is an entry of its own.
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from prodlytics.datasets.fields import ENTRY_KINDS
 from prodlytics.db import dirty
 from prodlytics.db.queries import sql
 from prodlytics.formats.judge import FUTURE_SLACK
 from prodlytics.formats.records import Record, RecordField
+from prodlytics.kpi.entries import ABOUT_STOPS, PERSONS, SYSTEMS
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,10 +44,12 @@ FIELDS = (
     RecordField("undoes"),
     RecordField("entered_by", required=True),
     RecordField("entered_at", "time", required=True),
+    RecordField("source"),
 )
-_KINDS = ("reason", "scrap", "production", "note", "undo")
 _COMPARED = [field.name for field in FIELDS if field.name != "source_key"]
-_REASONS_OF = {"reason": ("downtime_events",), "scrap": ("scrap_events",), "note": ()}
+#: The identity of an entry without a key: not who passed it on.
+_SAID = [name for name in _COMPARED if name != "source"]
+_CHANGED_BY = {**dict.fromkeys(ABOUT_STOPS, ("downtime_events",)), "scrap": ("scrap_events",), "note": ()}
 _ALL = ("downtime_events", "machine_states", "production_events", "scrap_events")
 
 
@@ -53,8 +57,9 @@ def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -
     """Refuse an entry that says nothing usable; the record is told why."""
     entry = record.values
     kind = entry["kind"] = entry["kind"].lower()
-    if kind not in _KINDS:
-        record.refuse("bad_kind", f"{kind!r} is not one of {', '.join(_KINDS)}")
+    if kind not in ENTRY_KINDS:
+        record.refuse("bad_kind", f"{kind!r} is not one of {', '.join(ENTRY_KINDS)}")
+    _check_source(record)
     _check_times(record, now)
     needed = {"reason": "reason_code", "scrap": "quantity", "undo": "undoes"}.get(kind)
     if needed is not None and not entry[needed]:
@@ -68,6 +73,19 @@ def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -
         record.refuse("unknown_scrap_category", f"{category!r} is not among the scrap_categories in plant.yaml")
 
 
+def _check_source(record: Record) -> None:
+    """Who says so decides who overrules whom: nobody is guessed, and a file that does not say it is from people."""
+    entry = record.values
+    source = entry["source"] = (entry["source"] or PERSONS[0]).lower()
+    if source not in (*PERSONS, *SYSTEMS):
+        record.refuse(
+            "unknown_source",
+            f"{source!r} is not one of {', '.join(PERSONS)} (people) or {', '.join(SYSTEMS)} (systems)",
+        )
+    if entry["undoes"] is not None and entry["undoes"] == entry["source_key"]:
+        record.refuse("undoes_itself", f"entry {entry['undoes']} takes itself back")
+
+
 def _check_times(record: Record, now: dt.datetime) -> None:
     entry = record.values
     starts, ends = entry["starts_at"], entry["ends_at"]
@@ -78,7 +96,7 @@ def _check_times(record: Record, now: dt.datetime) -> None:
 
 
 def store(
-    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
 ) -> int:
     """Store the entries that are new and mark what they change; the others are left to be counted as duplicates."""
     _give_keys(records, form)
@@ -91,8 +109,8 @@ def store(
             key = record.values["source_key"]
             if key not in known:
                 known[key] = content
-                new.append({**record.values, "source": record.sent.get("source") or form.name})
-            elif known[key] != content:
+                new.append(record.values)
+            elif not _same(known[key], content):
                 record.refuse(
                     "changed_entry",
                     f"entry {key} is stored with another content: what people said is never changed, write an entry of "
@@ -100,8 +118,13 @@ def store(
                 )
         if new:
             cursor.executemany(sql("insert_entry"), new)
-    _mark(conn, new, name)
+    _mark(conn, plant, new, name)
     return len(new)
+
+
+def _same(stored: tuple[Any, ...], sent: tuple[Any, ...]) -> bool:
+    """Whether two versions of an entry say the same; earlier releases stored the name of the format as its source."""
+    return stored[:-1] == sent[:-1] and (stored[-1] == sent[-1] or stored[-1] not in (*PERSONS, *SYSTEMS))
 
 
 def _give_keys(records: list[Record], form: LandingFormat) -> None:
@@ -109,22 +132,26 @@ def _give_keys(records: list[Record], form: LandingFormat) -> None:
     seen: Counter[str] = Counter()
     for record in records:
         if record.values["source_key"] is None:
-            content = "\x1f".join(str(record.values[name]) for name in _COMPARED)
+            content = "\x1f".join(str(record.values[name]) for name in _SAID)
             digest = hashlib.sha256(content.encode("utf-8")).hexdigest()[:24]
             seen[digest] += 1
             record.values["source_key"] = f"{form.name}:{digest}:{seen[digest]}"
 
 
-def _mark(conn: psycopg.Connection[Any], new: list[dict[str, Any]], name: str) -> None:
+def _mark(conn: psycopg.Connection[Any], plant: Plant, new: list[dict[str, Any]], name: str) -> None:
+    """Ask for what the new entries change, and what the undos among them take back or give back."""
     undone = [entry["undoes"] for entry in new if entry["kind"] == "undo"]
     spans = [(entry["kind"], entry["machine_id"], entry["starts_at"], entry["ends_at"]) for entry in new]
     spans = [span for span in spans if span[0] != "undo"]
     if undone:
         spans += conn.execute(sql("select_undone_spans"), {"keys": undone}).fetchall()
-    for kind in sorted({span[0] for span in spans}):
-        frame = pd.DataFrame(
-            [(machine, starts, ends or starts) for said, machine, starts, ends in spans if said == kind],
-            columns=["machine_id", "starts_at", "ends_at"],
-        )
-        again = (*_REASONS_OF.get(kind, _ALL), "archive/operator_entries")
+    # Where nobody but people says when a machine ran, a reason says when it did not.
+    by_hand = {machine.id for machine in plant.machines if machine.state.source == "operator"}
+    groups: dict[tuple[str, ...], list[tuple[str, dt.datetime, dt.datetime]]] = {}
+    for kind, machine, starts, ends in spans:
+        more = ("machine_states",) if kind == "reason" and machine in by_hand else ()
+        again = (*_CHANGED_BY.get(kind, _ALL), *more, "archive/operator_entries")
+        groups.setdefault(again, []).append((machine, starts, ends or starts))
+    for again in sorted(groups):
+        frame = pd.DataFrame(groups[again], columns=["machine_id", "starts_at", "ends_at"])
         dirty.mark_spans(conn, again, frame, f"landed file {name}")

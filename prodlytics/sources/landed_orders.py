@@ -82,7 +82,7 @@ def check_cost(record: Record, plant: Plant, form: LandingFormat, now: dt.dateti
 
 
 def store_orders(
-    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
 ) -> int:
     """Store orders that are new or newer than the stored version.
 
@@ -142,7 +142,7 @@ def _spans(orders: list[dict[str, Any]], now: dt.datetime) -> pd.DataFrame:
 
 
 def store_costs(
-    conn: psycopg.Connection[Any], records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
 ) -> int:
     """Store costs that are new or changed, and mark the scrap they are the cost of."""
     parts = sorted({record.values["part_number"] for record in records})

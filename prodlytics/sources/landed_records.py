@@ -50,7 +50,7 @@ def load_records(
     # Whoever else writes these records at the same moment waits: what is compared must not change meanwhile.
     locks.lock_dataset(conn, form.dataset)
     sound = [record for record in records if record.problem is None]
-    stored = store(conn, sound, form, name, now)
+    stored = store(conn, plant, sound, form, name, now)
     refused = [record.bad_row() for record in records if record.problem is not None]
     quarantined = quarantine.store(conn, form.dataset, pd.DataFrame(refused), origin=name) if refused else 0
     counts = Counts(rows_in=len(records), stored=stored, quarantined=quarantined)

@@ -19,7 +19,7 @@ AS_OF = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
 SAMPLE_COLUMNS = ["time", "metric_name", "native_code", "value", "value_text", "quality"]
 ENTRY_COLUMNS = (
     "source_key machine_id kind starts_at ends_at reason_code quantity reject_quantity rework_quantity part_number"
-    " work_order scrap_category scrap_reason note entered_by entered_at"
+    " work_order scrap_category scrap_reason note undoes entered_by entered_at source"
 )
 
 
@@ -94,7 +94,7 @@ def orders_of(rows: Iterable[tuple[str, str, float, float | None]]) -> pd.DataFr
 
 def entries_of(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Operator entries; `starts_at` and `ends_at` in seconds."""
-    listed = [{"kind": "production", "entered_by": "op1", **row} for row in rows]
+    listed = [{"kind": "production", "entered_by": "op1", "source": "operator", **row} for row in rows]
     frame = pd.DataFrame(listed, columns=ENTRY_COLUMNS.split()).astype(object)
     frame["source_key"] = [f"entry {number}" for number in range(len(listed))]
     for column in ("starts_at", "ends_at"):

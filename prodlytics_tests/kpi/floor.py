@@ -167,8 +167,10 @@ ENTRY = {
     "scrap_category": None,
     "scrap_reason": None,
     "note": None,
+    "undoes": None,
     "entered_by": "B42",
     "entered_at": NOW,
+    "source": "operator",
 }
 
 

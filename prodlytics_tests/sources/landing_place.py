@@ -28,7 +28,8 @@ FORMATS: list[dict[str, Any]] = [
         "columns": {
             name: name
             for name in ("source_key", "machine_id", "kind", "starts_at", "ends_at", "reason_code", "quantity",
-                         "reject_quantity", "scrap_category", "note", "undoes", "entered_by", "entered_at")
+                         "reject_quantity", "scrap_category", "note", "why", "undoes", "entered_by",
+                         "entered_at", "source")
         },
     },
     {

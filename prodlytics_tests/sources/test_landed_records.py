@@ -38,7 +38,7 @@ def table(*entries: Mapping[str, object]) -> str:
 def entry(**said: object) -> dict[str, object]:
     common = {"source_key": "k1", "machine_id": "Press01", "kind": "reason", "starts_at": at(0), "ends_at": at(600),
               "reason_code": "MECH_A", "quantity": "", "reject_quantity": "", "scrap_category": "", "note": "",
-              "undoes": "", "entered_by": "badge 7", "entered_at": at(700)}  # fmt: skip
+              "why": "", "undoes": "", "entered_by": "badge 7", "entered_at": at(700), "source": ""}  # fmt: skip
     return common | said
 
 
@@ -73,9 +73,9 @@ def test_entries_are_stored_with_what_they_change(plain_database: str, tmp_path:
         " ORDER BY source_key",
     )
     assert found == [
-        ("k1", "Press01", "reason", at(0), at(600), None, note, "entries"),
-        ("k2", "Press01", "scrap", at(0), None, Decimal("3.5"), None, "entries"),
-        ("k3", "Robot01", "production", at(0), at(0), Decimal(12), None, "entries"),
+        ("k1", "Press01", "reason", at(0), at(600), None, note, "operator"),
+        ("k2", "Press01", "scrap", at(0), None, Decimal("3.5"), None, "operator"),
+        ("k3", "Robot01", "production", at(0), at(0), Decimal(12), None, "operator"),
     ]
     assert rows(plain_database, "SELECT dataset, machine_id FROM dirty_mark ORDER BY 1, 2") == [
         ("archive/operator_entries", "Press01"),
@@ -100,6 +100,82 @@ def test_what_was_undone_is_derived_anew(plain_database: str, tmp_path: Path) ->
     load(plain_database, tmp_path)
     found = rows(plain_database, "SELECT DISTINCT quarter FROM dirty_mark WHERE dataset = 'production_events'")
     assert found == [(at(0),)]
+
+
+def derive_stop(url: str, start: dt.datetime, end: dt.datetime, code: str | None) -> None:
+    """As if a part of a stop of Press01 had been derived."""
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO downtime_events (time_start, time_end, machine_id, stop_id, stop_started_at, as_of, state,"
+            " bucket, reason_code, production_date) VALUES (%(start)s, %(end)s, 'Press01', 's', %(start)s, %(end)s,"
+            " 'idle', 'other_stop', %(code)s, %(day)s)",
+            {"start": start, "end": end, "code": code, "day": start.date()},
+        )
+
+
+def test_splits_and_merges_with_who_says_so_and_what_was_said_before(plain_database: str, tmp_path: Path) -> None:
+    derive_stop(plain_database, at(0), at(300), "MECH")
+    derive_stop(plain_database, at(300), at(600), None)
+    put(
+        tmp_path,
+        "entries/a.csv",
+        table(
+            entry(source_key="r", source="MachineMetrics"),
+            entry(source_key="s", kind="split", reason_code="", starts_at=at(200), ends_at="", why="two causes"),
+            entry(source_key="m", kind="merge", starts_at=at(300), source="supervisor"),
+            entry(source_key="u", kind="undo", reason_code="", starts_at=at(9000), ends_at="", undoes="s"),
+            entry(source_key="elsewhere", starts_at=at(700), ends_at=at(800), source="erp"),
+            entry(source_key="n", kind="note", reason_code=""),
+        ),
+    )
+    assert load(plain_database, tmp_path) == LandingReport(1, 0, 6, 6, 0, 0)
+    found = rows(
+        plain_database,
+        "SELECT source_key, kind, source, old_reason_code, reason_code, why FROM operator_entries ORDER BY entry_id",
+    )
+    assert found == [
+        ("r", "reason", "machinemetrics", "MECH", "MECH_A", None),
+        ("s", "split", "operator", "MECH", None, "two causes"),
+        ("m", "merge", "supervisor", None, "MECH_A", None),
+        ("u", "undo", "operator", "MECH", None, None),
+        ("elsewhere", "reason", "erp", None, "MECH_A", None),
+        ("n", "note", "operator", None, None, None),
+    ]
+    assert set(marks(plain_database)) == {"archive/operator_entries", "downtime_events"}
+
+
+def test_an_undo_of_an_undo_asks_for_what_comes_back(plain_database: str, tmp_path: Path) -> None:
+    """The undos come first, the one that undoes them last: only then is it known what they are about."""
+    common = {"kind": "undo", "reason_code": "", "starts_at": at(90_000), "ends_at": ""}
+    put(tmp_path, "entries/a.csv", table(entry(source_key="u1", undoes="k1", **common)))
+    put(tmp_path, "entries/b.csv", table(entry(kind="production", reason_code="", quantity="5")))
+    load(plain_database, tmp_path)
+    with psycopg.connect(plain_database) as conn:
+        conn.execute("DELETE FROM dirty_mark")
+    put(tmp_path, "entries/c.csv", table(entry(source_key="u2", undoes="u1", **common)))
+    load(plain_database, tmp_path)
+    found = rows(plain_database, "SELECT dataset, quarter FROM dirty_mark WHERE dataset NOT LIKE 'archive%' ORDER BY 1")
+    derived = ("downtime_events", "machine_states", "production_events", "scrap_events")
+    assert found == [(name, at(0)) for name in derived]
+
+
+def test_a_reason_is_a_state_where_only_people_say_what_a_machine_did(plain_database: str, tmp_path: Path) -> None:
+    bench = [{"id": "Bench", "name": "Bench", "line": "L1", "state": {"source": "operator"}}]
+    put(tmp_path, "entries/a.csv", table(entry(machine_id="Bench")))
+    load_pending(plain_database, landing_plant(machines=bench), str(tmp_path))
+    assert set(marks(plain_database)) == {"archive/operator_entries", "downtime_events", "machine_states"}
+
+
+def test_an_entry_from_before_sources_were_told_apart_is_the_same_entry(plain_database: str, tmp_path: Path) -> None:
+    put(tmp_path, "entries/a.csv", table(entry()))
+    load(plain_database, tmp_path)
+    with psycopg.connect(plain_database) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute("UPDATE operator_entries SET source = 'entries'")
+    put(tmp_path, "entries/b.csv", table(entry()))
+    put(tmp_path, "entries/c.csv", table(entry(source="erp")))
+    load(plain_database, tmp_path)
+    assert books(plain_database)[1:] == [("entries/b.csv", 1, 0, 0, 1), ("entries/c.csv", 1, 0, 0, 1)]
 
 
 def test_an_entry_is_said_once_and_never_changed(plain_database: str, tmp_path: Path) -> None:
@@ -135,6 +211,11 @@ def test_entries_without_a_key_are_known_by_what_they_say(plain_database: str, t
         (entry(ends_at=at(0)), "ends_before_start"),
         (entry(starts_at=at(86_400 * 9), ends_at=""), "future_time"),
         (entry(kind="gossip"), "bad_kind"),
+        (entry(source="the night shift"), "unknown_source"),
+        (entry(kind="undo", source_key="u1", undoes="u1"), "undoes_itself"),
+        (entry(kind="undo"), "missing_field"),
+        (entry(kind="split", reason_code="GREMLINS"), "unknown_reason_code"),
+        (entry(kind="merge", ends_at=at(-1)), "ends_before_start"),
         (entry(reason_code=""), "missing_field"),
         (entry(reason_code="GREMLINS"), "unknown_reason_code"),
         (entry(kind="scrap", quantity="two"), "bad_number"),
@@ -207,7 +288,7 @@ def test_the_newest_version_of_an_order_counts(plain_database: str, tmp_path: Pa
         ("orders/2.csv", 2, 1, 0, 1),
         ("orders/3.csv", 2, 0, 1, 1),
     ]
-    assert set(marks(plain_database)) == {"downtime_events", "production_events", "scrap_events"}
+    assert set(marks(plain_database)) == {"downtime_events", "oee_shift", "production_events", "scrap_events"}
 
 
 def test_an_order_that_changes_nothing_we_derive_from_marks_nothing(plain_database: str, tmp_path: Path) -> None:
