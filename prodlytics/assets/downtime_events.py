@@ -38,6 +38,7 @@ def downtime_events(plant: Plant) -> dg.AssetsDefinition:
         checks={
             "parts_of_stops_do_not_overlap": "Is no second in two stops?",
             "stops_have_reasons": "How much of the stop time has no reason?",
+            "entries_have_their_stop": "Is there a stop for everything that people said about stops?",
             "no_stop_lasts_half_a_shift": "Has no machine been down for four hours of planned time or more?",
         },
     )
@@ -51,23 +52,26 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     from prodlytics.assets.inputs import of_machine, together
     from prodlytics.kpi.downtime_events import derive_downtime_events
 
-    rows = []
+    rows, lost = [], []
     spans = {}
     for machine in plant.machines:
         wide = of_machine(conn, "select_stop_span", machine.id, window.start, window.end)
         start, end = (wide[column].iloc[0].to_pydatetime() for column in ("starts_at", "ends_at"))
         spans[machine.id] = (start, end)
+        states = of_machine(conn, "select_states", machine.id, start, end)
+        entries = of_machine(conn, "select_entries", machine.id, start, end)
         rows.append(
             derive_downtime_events(
                 plant,
                 machine,
-                of_machine(conn, "select_states", machine.id, start, end),
+                states,
                 of_machine(conn, "select_plan", machine.id, start, end),
-                of_machine(conn, "select_entries", machine.id, start, end),
+                entries,
                 of_machine(conn, "select_orders", machine.id, start, end),
                 window.as_of,
             )
         )
+        lost.append(_without_stop(conn, window, machine.id, entries))
     stops = together(rows)
     return Derivation(
         stops,
@@ -80,8 +84,41 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
             "starts": [start for start, _ in spans.values()],
             "ends": [end for _, end in spans.values()],
         },
-        checks=(_no_overlap(stops), _coded(stops), _long(stops)),
+        checks=(_no_overlap(stops), _coded(stops), _attached(together(lost)), _long(stops)),
         numbers={"stops": int(stops["stop_id"].nunique())},
+    )
+
+
+def _without_stop(conn: psycopg.Connection, window: Window, machine_id: str, entries: pd.DataFrame) -> pd.DataFrame:
+    """Entries that begin in the window, are over, and overlap no stop of the machine, however far they reach."""
+    from prodlytics.assets.inputs import of_machine
+    from prodlytics.kpi.downtime_events import entries_without_stop
+
+    over = entries["ends_at"].fillna(entries["starts_at"]) <= window.cover_until
+    mine = entries[(entries["kind"] == "undo") | ((entries["starts_at"] >= window.start) & over)]
+    mine = mine[(mine["kind"] == "undo") | (mine["starts_at"] < min(window.end, window.cover_until))]
+    until = mine["ends_at"].max()
+    # The longest may reach into stops behind the window.
+    end = window.end if not until > window.end else until.to_pydatetime()
+    return entries_without_stop(of_machine(conn, "select_states", machine_id, window.start, end), mine)
+
+
+def _attached(lost: pd.DataFrame) -> Check:
+    lost = lost.sort_values(["machine_id", "starts_at"])
+    first = "; ".join(
+        f"{row['source_key']} ({row['kind']} {row['reason_code'] or ''} by {row['entered_by']}) of {row['machine_id']} "
+        f"at {row['starts_at']:%Y-%m-%d %H:%M} UTC"
+        for row in lost.head(5).to_dict("records")
+    )
+    return Check(
+        "entries_have_their_stop",
+        lost.empty,
+        "Everything said about stops has its stop."
+        if lost.empty
+        else f"{len(lost)} entries about stops overlap no stop: {first}. Either the machine ran then, or late data "
+        "moved the stop: see operator_entry_history; undo them, and enter them again with the right time.",
+        {"entries_without_stop": len(lost)},
+        warns=True,
     )
 
 

@@ -1,6 +1,7 @@
 """scrap_events: rejected parts with reason and money.
 
-Belongs here: reading rejects, entries and costs of the window. Which reason goes to which reject: `prodlytics.kpi`.
+Belongs here: widening the window to the entries that reach across its edges, reading rejects, entries and costs. Which
+reason goes to which reject: `prodlytics.kpi`.
 """
 
 from __future__ import annotations
@@ -48,26 +49,40 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
 
     costs = read(conn, sql("select_part_costs"))
     rows, rejected, scrapped = [], 0.0, 0.0
+    spans = {}
     for machine in plant.machines:
-        events = of_machine(conn, "select_events", machine.id, window.start, window.end)
+        wide = of_machine(conn, "select_scrap_span", machine.id, window.start, window.end)
+        start, end = (wide[column].iloc[0].to_pydatetime() for column in ("starts_at", "ends_at"))
+        spans[machine.id] = (start, end)
+        events = of_machine(conn, "select_events", machine.id, start, end)
         scrap = derive_scrap_events(
             plant,
             machine,
             events,
-            of_machine(conn, "select_entries", machine.id, window.start, window.end),
+            of_machine(conn, "select_entries", machine.id, start, end),
             costs,
-            of_machine(conn, "select_plan", machine.id, window.start, window.end),
+            of_machine(conn, "select_plan", machine.id, start, end),
+            start,
+            end,
             window.as_of,
         )
-        rows.append(scrap)
+        # A neighbouring day that was never planned is not derived here either: its own run will do it.
+        inside = (scrap["time"] >= window.start) & (scrap["time"] < window.end)
+        rows.append(scrap[inside | scrap["production_date"].notna()])
         if events["reject_count"].sum() > 0:
             rejected += float(events["reject_count"].sum())
             scrapped += float(scrap["quantity"].sum())
     frame = together(rows)
     return Derivation(
         frame,
-        "time >= %(start)s AND time < %(end)s",
-        {"start": window.start, "end": window.end},
+        "EXISTS (SELECT FROM unnest(%(machines)s::text[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])"
+        " AS span (machine_id, starts_at, ends_at)"
+        " WHERE span.machine_id = t.machine_id AND time >= span.starts_at AND time < span.ends_at)",
+        {
+            "machines": list(spans),
+            "starts": [start for start, _ in spans.values()],
+            "ends": [end for _, end in spans.values()],
+        },
         checks=(
             Check(
                 "scrap_equals_rejects",

@@ -50,9 +50,11 @@ def derive_scrap_events(
     entries: pd.DataFrame,
     costs: pd.DataFrame,
     plan: pd.DataFrame,
+    start: dt.datetime,
+    end: dt.datetime,
     as_of: dt.datetime,
 ) -> pd.DataFrame:
-    """One row per reject event, split where only some of its parts were explained.
+    """One row per reject event in [start, end), split where only some of its parts were explained.
 
     Args:
         plant: Ideal cycles, currency.
@@ -63,6 +65,8 @@ def derive_scrap_events(
             most 15 minutes back.
         costs: Rows of `part_costs`: what a part's material cost from a production day on.
         plan: Rows of `plan_calendar` that cover the rows, for the production day.
+        start: Aware, included; no scrap entry reaches across it, or the quantity would be used up on either side.
+        end: Aware, excluded; likewise.
         as_of: What was known when this was computed.
 
     Returns:
@@ -79,6 +83,9 @@ def derive_scrap_events(
         rejects = _as_entered(said)
         pieces = _whole(rejects)
     frame = _rows(rejects, said, pieces)
+    times = spans.to_us(frame["time"])
+    inside = (times >= spans.instant_us(start)) & (times < spans.instant_us(end))
+    frame = frame[inside].reset_index(drop=True)
     frame["machine_id"] = pd.Series(machine.id, index=frame.index, dtype=object)
     frame["currency"] = pd.Series(plant.currency, index=frame.index, dtype=object)
     frame["as_of"] = spans.from_us(np.full(len(frame), spans.instant_us(as_of), dtype=np.int64))

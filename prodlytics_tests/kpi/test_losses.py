@@ -26,7 +26,7 @@ def frames(
     machine = plant.machines[0]
     ledger = floor.ledger_of(plant, said, plan, at(0), at(480), people)
     hours = derive_oee_hourly(plant, machine, ledger, made, at(0), at(480), floor.NOW)
-    return ledger, hours, derive_scrap_events(plant, machine, made, people, COSTS, plan, floor.NOW)
+    return ledger, hours, derive_scrap_events(plant, machine, made, people, COSTS, plan, at(0), at(480), floor.NOW)
 
 
 def tree_of(

@@ -24,7 +24,7 @@ def scrap_of(
 ) -> pd.DataFrame:
     plant = plant or floor.plant()
     said = entries() if said is None else said
-    return derive_scrap_events(plant, plant.machines[0], made, said, COSTS, plan, floor.NOW)
+    return derive_scrap_events(plant, plant.machines[0], made, said, COSTS, plan, at(-60), at(480), floor.NOW)
 
 
 def brief(scrap: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
