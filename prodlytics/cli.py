@@ -120,6 +120,41 @@ def report(day: Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD."
 
 
 @app.command()
+def explain(
+    machine: Annotated[str, typer.Argument(help="Machine, e.g. Press01.")],
+    hour: Annotated[str, typer.Argument(help="Hour in plant-local time, e.g. 2026-11-20T10; with --csv also a day.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="For a spreadsheet: the whole production day.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything that made the OEE of a machine's hour; exit code 1 if the stored row is not what that gives."""
+    from prodlytics.db.connect import connect
+    from prodlytics.db.url import database_url
+    from prodlytics.ops.explain import explain_from
+    from prodlytics.plant.load import load_plant
+    from prodlytics.report.explain_csv import day_as_csv
+    from prodlytics.report.explain_text import as_text, terminal_width
+    from prodlytics.settings import Settings
+
+    if as_csv and as_json:
+        _stop(ASKED_WRONGLY, "--csv and --json cannot be had at once: leave one of them out.")
+    settings = Settings()
+    plant = load_plant(settings.plant)
+    with connect(database_url(settings)) as conn:
+        explained = explain_from(conn, plant, machine, hour, whole_day=as_csv)
+    if as_csv:
+        sys.stdout.write(day_as_csv(explained))
+    elif as_json:
+        typer.echo(json.dumps(explained[0].as_dict()))
+    else:
+        sys.stdout.write(as_text(explained[0], width=terminal_width(sys.stdout), colours=sys.stdout.isatty()))
+    wrong = [one for one in explained if one.verdict]
+    if wrong and (as_csv or as_json):
+        sys.stderr.write(f"{wrong[0].machine_id}, hour of {wrong[0].starts_at.isoformat()}: {wrong[0].verdict}\n")
+    if wrong:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def demo(
     days: Annotated[int, typer.Option(min=2, max=120, help="Production days to simulate.")] = 45,
     as_json: JsonOption = False,
@@ -184,13 +219,14 @@ def _exit_code(error: Exception) -> int | None:
 
     from prodlytics.db.connect import DatabaseUnavailable
     from prodlytics.db.migrate import MigrationError
+    from prodlytics.ops.explain import NoSuchHourError, NothingToExplainError
     from prodlytics.ops.instance import NotConfiguredError
     from prodlytics.partitions import NoSuchDayError
     from prodlytics.plant.load import PlantFileError
 
-    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError | NoSuchDayError):
+    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError | NoSuchDayError | NoSuchHourError):
         return ASKED_WRONGLY
-    if isinstance(error, DatabaseUnavailable | MigrationError):
+    if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError):
         return FAILED
     return None
 
