@@ -34,8 +34,24 @@ TIMES = (
     "not_scheduled_us",
     "unknown_us",
 )
+#: Run time and all time while the part of an order was in work, and the parts made then.
+ORDERS = ("order_run_time_us", "order_time_us", "order_part_count")
 #: What may be added up over hours, machines and days.
-ELEMENTS = (*COUNTS, *TIMES)
+ELEMENTS = (*COUNTS, *TIMES, *ORDERS)
+US_PER_HOUR = 3.6e9
+ISO_RATIOS = (
+    "allocation_efficiency",
+    "utilization_efficiency",
+    "technical_efficiency",
+    "setup_ratio",
+    "nee_index",
+    "scrap_ratio",
+    "rework_ratio",
+    "first_pass_yield",
+    "throughput_per_h",
+    "production_process_ratio",
+    "throughput_rate_per_h",
+)
 RATIOS = ("availability", "performance", "quality", "oee", "null_reason")
 DEFAULT = Convention()
 
@@ -107,36 +123,51 @@ def roll_up(frame: pd.DataFrame, by: Sequence[str], convention: Convention = DEF
 
 
 def iso_22400(elements: pd.DataFrame, convention: Convention = DEFAULT) -> pd.DataFrame:
-    """Further ratios of ISO 22400-2 that the elements support.
+    """Further ratios of ISO 22400-2 (2014, Amd 1:2017) that the elements support.
+
+    Production time APT is run_time_us (with micro-stops), set-up AUST changeover_us, delay ADET failure_us and
+    other_stop_us, planned busy time PBT planned_time_us with set-up, whatever the convention makes of set-up.
 
     Args:
-        elements: Rows with elements, as `roll_up` gives them.
+        elements: Rows with elements, as `roll_up` gives them. `ORDERS` are needed for the two ratios of orders.
         convention: As in `ratios`.
 
     Returns:
-        Columns nee_index (set-up is no loss), technical_efficiency, setup_ratio, utilization_efficiency, scrap_ratio,
-        rework_ratio, first_pass_yield, throughput_per_h (parts per hour of planned time); missing where the
-        denominator is 0.
+        `ISO_RATIOS`, missing where the denominator is 0 or not known: allocation_efficiency AUBT/PBT,
+        utilization_efficiency APT/AUBT, technical_efficiency APT/(APT+ADET), setup_ratio AUST/AUPT, nee_index
+        (AUPT/PBT) x performance x quality (set-up is no loss), scrap_ratio SQ/PQ, rework_ratio RQ/PQ, first_pass_yield
+        GP/IP (every counted part is inspected), throughput_per_h (parts per hour of planned time),
+        production_process_ratio APT/AOET and throughput_rate_per_h PQ/AOET over the time orders were in work.
     """
     ratio = ratios(elements, convention)
     production, setup = _floats(elements, "run_time_us"), _floats(elements, "changeover_us")
     delay = _floats(elements, "failure_us") + _floats(elements, "other_stop_us")
-    planned, busy = _floats(elements, "planned_time_us"), production + setup + delay
+    planned = _floats(elements, "planned_time_us")
+    planned_busy = planned + (setup if convention.changeover == "excluded" else 0.0)
+    busy = production + setup + delay
     _, total = _good_and_total(elements, convention)
     effective = _floats(ratio, "performance") * _floats(ratio, "quality")
+    order_run, order_time, order_parts = (_optional(elements, name) for name in ORDERS)
     return pd.DataFrame(
         {
-            "nee_index": _divide(production + setup, planned, planned > 0) * effective,
+            "allocation_efficiency": _divide(busy, planned_busy, planned_busy > 0),
+            "utilization_efficiency": _divide(production, busy, busy > 0),
             "technical_efficiency": _divide(production, production + delay, production + delay > 0),
             "setup_ratio": _divide(setup, production + setup, production + setup > 0),
-            "utilization_efficiency": _divide(production, busy, busy > 0),
+            "nee_index": _divide(production + setup, planned_busy, planned_busy > 0) * effective,
             "scrap_ratio": _divide(_floats(elements, "reject_count"), total, total > 0),
             "rework_ratio": _divide(_floats(elements, "rework_count"), total, total > 0),
             "first_pass_yield": _divide(_floats(elements, "good_count"), total, total > 0),
-            "throughput_per_h": _divide(total * 3.6e9, planned, planned > 0),
+            "throughput_per_h": _divide(total * US_PER_HOUR, planned, planned > 0),
+            "production_process_ratio": _divide(order_run, order_time, order_time > 0),
+            "throughput_rate_per_h": _divide(order_parts * US_PER_HOUR, order_time, order_time > 0),
         },
         index=elements.index,
     )
+
+
+def _optional(frame: pd.DataFrame, name: str) -> FloatArray:
+    return _floats(frame, name) if name in frame else np.full(len(frame), np.nan)
 
 
 def _floats(frame: pd.DataFrame, name: str) -> FloatArray:

@@ -237,6 +237,21 @@ class ScrapCategory(Strict):
     name: str
 
 
+class Line(Strict):
+    """How the OEE of a line comes from its machines: that of one machine, or of all added up.
+
+    `bottleneck` (what holds where nothing is written): `machine`, or without it the machine with the longest ideal
+    cycle per part that the period required. `last`: `machine`, or without it the last of the line in the list of
+    machines. `sum`: the machines run side by side.
+    """
+
+    id: str
+    "As the machines write it under `line`."
+    name: str | None = None
+    oee: Literal["bottleneck", "last", "sum"] = "bottleneck"
+    machine: str | None = None
+
+
 class Convention(Strict):
     """Section 4 of the OEE conventions: what is in force is stored with each row."""
 
@@ -321,6 +336,8 @@ class Plant(Strict):
     "The first production day; partitions start here."
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     machines: tuple[Machine, ...]
+    lines: tuple[Line, ...] = ()
+    "Lines whose OEE is not the bottleneck's; a line of the machines that is not listed here follows the default."
     parts: tuple[Part, ...] = ()
     shift_plans: tuple[ShiftPlan, ...]
     holidays: tuple[Holiday, ...] = ()
@@ -362,6 +379,10 @@ class Plant(Strict):
             if machine.id == machine_id:
                 return machine
         raise KeyError(machine_id)
+
+    def line(self, line_id: str) -> Line:
+        """How this line's OEE is made; a line that is not written down has the default."""
+        return next((line for line in self.lines if line.id == line_id), Line(id=line_id))
 
     def reason_category(self, code: str) -> ReasonCategory | None:
         """The category a reason (or category) code belongs to."""

@@ -43,7 +43,7 @@ class ContradictionError(ValueError):
 
 def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
-    rules = (_names, _machines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing)
+    rules = (_names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing)
     return [problem for rule in rules for problem in rule(plant)]
 
 
@@ -114,6 +114,24 @@ def _machine(machine: Machine) -> Iterator[Problem]:
         yield Problem(("vibration_limits",), "write limits that rise: ab_mms below bc_mms below cd_mms")
 
 
+def _lines(plant: Plant) -> Iterator[Problem]:
+    yield from _used_twice("line", ((("lines", i, "id"), line.id) for i, line in enumerate(plant.lines)))
+    machines = {machine.id: machine.line for machine in plant.machines}
+    for i, line in enumerate(plant.lines):
+        path: Path = ("lines", i)
+        if line.id not in machines.values():
+            message = f"no machine has `line: {line.id}`; write a line of the machines, or leave it out"
+            yield Problem((*path, "id"), message)
+        elif line.machine is not None and line.oee == "sum":
+            yield Problem((*path, "machine"), "`oee: sum` adds up all machines of the line; leave the machine out")
+        elif line.machine is not None and line.machine not in machines:
+            message = f"machine {line.machine!r} is not in the list of machines; write one of their ids"
+            yield Problem((*path, "machine"), message)
+        elif line.machine is not None and machines[line.machine] != line.id:
+            message = f"machine {line.machine!r} is in line {machines[line.machine]!r}; write a machine of {line.id!r}"
+            yield Problem((*path, "machine"), message)
+
+
 def _parts(plant: Plant) -> Iterator[Problem]:
     machines = {machine.id for machine in plant.machines}
     for i, part in enumerate(plant.parts):
@@ -127,6 +145,9 @@ def _reasons(plant: Plant) -> Iterator[Problem]:
     codes: list[tuple[Path, str]] = []
     for i, category in enumerate(plant.reasons):
         codes.append((("reasons", i, "code"), category.code))
+        if category.equipment and category.loss in ("planned_stop", "changeover"):
+            message = f"a {category.loss} is no failure of the equipment; write `loss: failure`, or leave it out"
+            yield Problem(("reasons", i, "equipment"), message)
         codes += [(("reasons", i, "reasons", j, "code"), reason.code) for j, reason in enumerate(category.reasons)]
     yield from _used_twice("reason code", codes)
     known = {code for _, code in codes}
