@@ -13,6 +13,7 @@ import dagster as dg
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.downtime_events import downtime_events
+from prodlytics.assets.kpi_rollup import kpi_rollup
 from prodlytics.assets.machine_config import machine_config
 from prodlytics.assets.machine_states import machine_states
 from prodlytics.assets.machine_telemetry import machine_telemetry
@@ -47,6 +48,7 @@ ASSETS = (
     machine_time,
     oee_hourly,
     oee_shift,
+    kpi_rollup,
     daily_report,
 )
 

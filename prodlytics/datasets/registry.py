@@ -73,7 +73,7 @@ _ALL = (
         columns=_columns("machine_id starts_at ends_at plan shift production_date source"),
         required=_columns("machine_id starts_at ends_at plan production_date source"),
         span=("starts_at", "ends_at"),
-        downstream=("downtime_events", "machine_time"),
+        downstream=("downtime_events", "machine_time", "kpi_rollup"),
         archived=True,
         kinds=("yaml", "postgres"),
     ),
@@ -176,7 +176,7 @@ _ALL = (
         ),
         required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
         span=("time_start", "time_end"),
-        downstream=("machine_time", "daily_report"),
+        downstream=("machine_time", "kpi_rollup", "daily_report"),
         archived=True,
     ),
     Dataset(
@@ -252,7 +252,37 @@ _ALL = (
             ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
             ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
         ),
+        downstream=("kpi_rollup",),
         archived=True,
+    ),
+    Dataset(
+        name="kpi_rollup",
+        group="kpi",
+        description="KPIs of machines, lines, plant, parts and families by shift, day and week, from added elements.",
+        key=("level", "member", "period", "period_start", "shift"),
+        columns=_columns(
+            "level member period period_start shift starts_at ends_at basis basis_reason availability performance "
+            "quality oee null_reason allocation_efficiency utilization_efficiency technical_efficiency setup_ratio "
+            "nee_index scrap_ratio rework_ratio first_pass_yield throughput_per_h production_process_ratio "
+            "throughput_rate_per_h good_count reject_count rework_count gap_good_count gap_reject_count "
+            "planned_time_us run_time_us ideal_time_us ideal_good_time_us running_us failure_us changeover_us "
+            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us order_run_time_us "
+            "order_time_us order_part_count failures repair_time_us open_failures mtbf_h mtbf_lower_bound_h mtbf_iso_h "
+            "mttr_h mttr_iso_h mttr_is_lower_bound reliability_null_reason convention as_of fingerprint"
+        ),
+        required=_columns(
+            "level member period period_start shift starts_at ends_at good_count reject_count rework_count "
+            "gap_good_count gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us "
+            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us order_run_time_us "
+            "order_time_us order_part_count mttr_is_lower_bound convention as_of fingerprint"
+        ),
+        # No span: a week belongs to no one production day, and its base, `oee_shift`, is archived.
+        overrides=(
+            ("quality", FIELDS["quality_ratio"]),
+            ("shift", Field("text", "Shift, for the period shift ('' is outside any); '' for days and weeks.")),
+            ("starts_at", Field("timestamp", "Start of the period by the calendar, included.")),
+            ("ends_at", Field("timestamp", "End of the period by the calendar, excluded.")),
+        ),
     ),
     Dataset(
         name="daily_report",
@@ -278,4 +308,5 @@ DERIVED: tuple[str, ...] = (
     "machine_time",
     "oee_hourly",
     "oee_shift",
+    "kpi_rollup",
 )

@@ -37,7 +37,7 @@ TIMES = (
 #: Run time and all time while the part of an order was in work, and the parts made then.
 ORDERS = ("order_run_time_us", "order_time_us", "order_part_count")
 #: What may be added up over hours, machines and days.
-ELEMENTS = (*COUNTS, *TIMES, *ORDERS)
+ELEMENTS = (*COUNTS, *TIMES)
 US_PER_HOUR = 3.6e9
 ISO_RATIOS = (
     "allocation_efficiency",
@@ -99,19 +99,22 @@ def ratios(elements: pd.DataFrame, convention: Convention = DEFAULT) -> pd.DataF
     )
 
 
-def roll_up(frame: pd.DataFrame, by: Sequence[str], convention: Convention = DEFAULT) -> pd.DataFrame:
+def roll_up(
+    frame: pd.DataFrame, by: Sequence[str], convention: Convention = DEFAULT, also: Sequence[str] = ()
+) -> pd.DataFrame:
     """Add the elements up per group, then divide.
 
     Args:
         frame: Rows with elements, e.g. of `oee_hourly`; ratios in it are ignored.
         by: Columns to group by; none gives one row over everything.
         convention: As in `ratios`.
+        also: Other columns that may be added up.
 
     Returns:
         One row per group: the group's columns, the elements that were there, the ratios. One missing ideal time makes
         the group's ideal time missing: adding the others would say that those parts took no time.
     """
-    elements = [name for name in ELEMENTS if name in frame.columns]
+    elements = [name for name in (*ELEMENTS, *also) if name in frame.columns]
     if by:
         grouped = frame.groupby(list(by), sort=True, dropna=False)[elements]
         sums = grouped.sum()
