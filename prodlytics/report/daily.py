@@ -109,6 +109,7 @@ def _environment(escape: bool) -> jinja2.Environment:
         "scrap_name": _of_plant(sentences.scrap_name),
         "evidence": _of_plant(sentences.evidence),
         "changes": _of_plant(sentences.changes),
+        "restated_what": sentences.restated_what,
     }
     return environment
 

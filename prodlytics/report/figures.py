@@ -113,13 +113,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Restated:
-    """What changed for one machine and day, and why."""
+    """What changed and why: for a machine's shift or day, the plant's day, or the hours of a machine's day together."""
 
     production_date: dt.date
     machine: str
+    "Or the plant."
     cause: str
     hours: int
+    "How many hours changed; 0 where it is about a shift or a day."
     changes: tuple[Change, ...]
+    shift: str | None = None
 
 
 @dataclass(frozen=True)
@@ -325,23 +328,37 @@ def _scrap(scrap: pd.DataFrame) -> tuple[Scrap, ...]:
 
 
 def _restated(plant: Plant, rows: pd.DataFrame) -> tuple[Restated, ...]:
-    """Per day, machine and cause: counts and times added up over the hours, the OEE of the hour that moved most."""
+    """Days first, then shifts, then hours: counts and times added up, the OEE of the hour that moved most."""
     if rows.empty:
         return ()
-    ordered = rows.sort_values(["new_revision", "column_name"], kind="stable")
-    hourly = ordered.groupby(
-        ["production_date", "machine_id", "time_bucket", "column_name"], sort=True, as_index=False
-    ).agg(old_value=("old_value", _first), new_value=("new_value", _last), cause=("cause", _last))
-    found = []
-    for _, group in hourly.groupby(["production_date", "machine_id", "cause"], sort=True):
+    about = ["production_date", "level", "machine_id", "period", "shift"]
+    ordered = rows[rows["period"].isin(_TOLD)].sort_values(["new_revision", "column_name"], kind="stable")
+    told = ordered.groupby([*about, "time_bucket", "column_name"], sort=True, dropna=False, as_index=False).agg(
+        old_value=("old_value", _first), new_value=("new_value", _last), cause=("cause", _last)
+    )
+    found: list[tuple[int, Restated]] = []
+    for _, group in told.groupby([*about, "cause"], sort=True, dropna=False):
         first = group.iloc[0]
-        changes = [_change(str(column), cells) for column, cells in group.groupby("column_name", sort=True)]
+        is_hour = first["period"] == "hour"
+        if not is_hour:
+            group = group[group["column_name"].isin(_OF_PERIOD)]
+        changes = [_change(str(column), cells, is_hour) for column, cells in group.groupby("column_name", sort=True)]
         moved = tuple(change for change in changes if change.old != change.new)
         if moved:
-            name = _machine_name(plant, str(first["machine_id"]))
-            hours = int(group["time_bucket"].nunique())
-            found.append(Restated(first["production_date"], name, str(first["cause"]), hours, moved))
-    return tuple(found)
+            member = str(first["machine_id"])
+            name = plant.name if first["level"] == "plant" else _machine_name(plant, member)
+            hours = int(group["time_bucket"].nunique()) if is_hour else 0
+            rank = _TOLD.index(str(first["period"])) * 2 + (first["level"] != "plant")
+            item = Restated(
+                first["production_date"], name, str(first["cause"]), hours, moved, _text(first["shift"]) or None
+            )
+            found.append((rank, item))
+    return tuple(item for _, item in sorted(found, key=lambda one: one[0]))
+
+
+#: Periods the report speaks of, and what it says of those longer than an hour.
+_TOLD = ("day", "shift", "hour")
+_OF_PERIOD = ("oee", "good_count", "reject_count")
 
 
 def _first(values: pd.Series[Any]) -> Any:
@@ -353,8 +370,8 @@ def _last(values: pd.Series[Any]) -> Any:
     return values.iloc[-1]
 
 
-def _change(column: str, cells: pd.DataFrame) -> Change:
-    if column in ("oee", "availability", "performance", "quality"):
+def _change(column: str, cells: pd.DataFrame, is_hour: bool) -> Change:
+    if is_hour and column in ("oee", "availability", "performance", "quality"):
         # Ratios are not added up: the hour that moved most.
         old, new = (cells[side].astype("float64").fillna(-1) for side in ("old_value", "new_value"))
         row = cells.iloc[int((new - old).abs().to_numpy().argmax())]

@@ -183,9 +183,16 @@ def evidence(plant: Plant, stop: LongestStop) -> str:
     return f"{text}. “{stop.note}”" if stop.note else f"{text}."
 
 
+def restated_what(item: Restated) -> str:
+    """Whose figures changed."""
+    return f"{item.machine}, {item.shift}" if item.shift else item.machine
+
+
 def changes(plant: Plant, item: Restated) -> str:
     """Old and new figures of one restatement."""
     said = "; ".join(_change(plant, change) for change in item.changes)
+    if not item.hours:
+        return f"{said}."
     return f"{said} ({item.hours} {'hour' if item.hours == 1 else 'hours'} restated)."
 
 

@@ -161,6 +161,18 @@ def test_late_rows_heal_the_days_they_change_and_say_so(
         assert restated > 0  # type: ignore[operator]
         (raised,) = one(url, "SELECT count(*) FROM oee_hourly WHERE revision > 1")
         assert raised > 0  # type: ignore[operator]
+        # What was last said of a shift or day is what its row says now.
+        (shifts, plant_days, off) = one(
+            url,
+            "SELECT count(*) FILTER (WHERE r.period = 'shift'), count(*) FILTER (WHERE r.level = 'plant'),"
+            " count(*) FILTER (WHERE r.new_value IS DISTINCT FROM k.oee OR r.new_revision > k.revision) FROM ("
+            "  SELECT DISTINCT ON (level, machine_id, period, time_bucket, shift) * FROM restatements"
+            "  WHERE dataset = 'kpi_rollup' AND column_name = 'oee'"
+            "  ORDER BY level, machine_id, period, time_bucket, shift, restatement_id DESC) AS r"
+            " LEFT JOIN kpi_rollup k ON k.level = r.level AND k.member = r.machine_id AND k.period = r.period"
+            " AND k.period_start = r.production_date AND k.shift = coalesce(r.shift, '')",
+        )
+        assert (shifts > 0, plant_days > 0, off) == (True, True, 0)  # type: ignore[operator]
 
 
 def backfill(run: PlantRun, home: Path) -> subprocess.Popen[str]:

@@ -26,8 +26,8 @@ DATE = dt.date(2026, 11, 20)
 START = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 NIGHT_AFTER = START + dt.timedelta(hours=24)
 RESTATEMENT = [
-    "dataset", "machine_id", "time_bucket", "production_date", "column_name", "old_value", "new_value", "old_revision",
-    "new_revision", "cause", "restated_at",
+    "dataset", "level", "machine_id", "period", "time_bucket", "shift", "production_date", "column_name", "old_value",
+    "new_value", "old_revision", "new_revision", "cause", "restated_at",
 ]  # fmt: skip
 MINUTE_US = 60_000_000
 TIMES = ("time", "starts_at", "ends_at", "time_start", "time_end", "time_bucket", "as_of", "stop_started_at",
@@ -135,7 +135,9 @@ SCRAP = [scrap(5, "SURF", "scratch", 12.0), scrap(1, "SURF", "scratch", 3.0), sc
 
 
 def known_day(**changes: list[dict[str, Any]] | Plant | dt.date) -> DailyData:
-    """The day, with some of its tables replaced."""
+    """The day, with some of its tables replaced; restatements are of a machine's hour unless they say otherwise."""
+    if isinstance(said := changes.get("restatements"), list):
+        changes["restatements"] = [{"level": "machine", "period": "hour", **row} for row in said]
     tables: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         "oee": (DATASETS["oee_hourly"].columns, [M1, M2]),
         "previous_oee": (DATASETS["oee_hourly"].columns, [before(1, 60), before(2, 80)]),

@@ -210,6 +210,31 @@ def test_many_reasons_are_added_up() -> None:
     assert "Together: 10 pieces, USD 55" in text
 
 
+def test_restated_days_and_shifts_are_said_before_hours() -> None:
+    """The plant first, then the machine's shift with its name, then what happened by the hour."""
+    day = DATE - dt.timedelta(days=1)
+    about = {
+        "time_bucket": START,
+        "production_date": day,
+        "new_revision": 2,
+        "cause": "late rows",
+        "column_name": "oee",
+    }
+    rows = [
+        {**about, "machine_id": "M1", "old_value": 0.5, "new_value": 0.25},
+        {**about, "machine_id": "M1", "period": "shift", "shift": "Shift 2", "old_value": 0.712, "new_value": 0.698},
+        {**about, "machine_id": "small", "level": "plant", "period": "day", "old_value": 0.6, "new_value": 0.59},
+    ]
+    report = build(known_day(restatements=rows))
+    lines = [line for line in report.plain_text.splitlines() if line.endswith("Cause: late rows")]
+    assert lines == [
+        "- Small plant, 19 Nov: OEE 60.0 % → 59.0 %. Cause: late rows",
+        "- Press one, Shift 2, 19 Nov: OEE 71.2 % → 69.8 %. Cause: late rows",
+        "- Press one, 19 Nov: OEE of 06:00 50.0 % → 25.0 % (1 hour restated). Cause: late rows",
+    ]
+    assert "Press one, Shift 2, 19 Nov" in Page(report.html).text
+
+
 def test_restated_figures_are_said_plainly() -> None:
     where = {"machine_id": "M1", "time_bucket": START - dt.timedelta(hours=20), "new_revision": 2, "cause": "late rows"}
     rows = [
