@@ -43,6 +43,7 @@ def machine_time(plant: Plant) -> dg.AssetsDefinition:
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
     from prodlytics.assets.inputs import of_machine, together
     from prodlytics.kpi.machine_time import derive_machine_time
+    from prodlytics.report.explain_markdown import time_table
 
     ledger = together(
         [
@@ -65,7 +66,10 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         "starts_at >= %(start)s AND starts_at < %(end)s",
         {"start": window.start, "end": window.end},
         checks=(_explains(plant, ledger, lengths, window), _known(plant, ledger, lengths)),
-        numbers={f"{bucket}_hours": float(s / 3600) for bucket, s in lengths.groupby(ledger["bucket"]).sum().items()},
+        numbers={
+            **{f"{bucket}_hours": float(s / 3600) for bucket, s in lengths.groupby(ledger["bucket"]).sum().items()},
+            "time": dg.MetadataValue.md(time_table(ledger)),
+        },
     )
 
 

@@ -15,6 +15,7 @@ from prodlytics.assets.declare import dataset_asset
 from prodlytics.assets.derive import Derivation, rederive
 from prodlytics.assets.resources import Database
 from prodlytics.assets.restate import Place, restate
+from prodlytics.assets.shown import shown_hours
 from prodlytics.assets.window import Window
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         "time_bucket >= %(start)s AND time_bucket < %(end)s",
         {"start": window.start, "end": window.end},
         checks=(_adds_up(hours, ledger_us), _multiplies(hours), _plausible(plant, hours)),
-        numbers={"plant_oee": percent(oee)},
+        numbers={"plant_oee": percent(oee), **shown_hours(conn, plant, window, hours)},
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 
@@ -19,6 +20,8 @@ from prodlytics.ops.explain import NothingToExplainError, explain_day, explain_h
 from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.test_cli import one_sentence, prodlytics
+
+pytestmark = pytest.mark.xdist_group("end_to_end")
 
 #: The 25 hours of the day on which the clocks go back in Chicago.
 LONG_DAY = "2026-10-31"
@@ -188,3 +191,37 @@ def test_what_cannot_be_explained_is_one_sentence(
     done = explain(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert says in one_sentence(done)
+
+
+def test_dagster_shows_the_same(computed: PlantRun, explain: Explain) -> None:
+    """The hours, the time per bucket and an explained hour are on the page of the materialization, in bounded size."""
+    day = "2026-10-30"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert computed.runner(instance).run("chain", first=day)
+        shown = {name: _metadata(instance, computed, name) for name in ("oee_hourly", "machine_time")}
+    for texts in shown.values():
+        assert sum(map(len, texts.values())) < 50_000
+    table = [line.strip("|").split("|") for line in shown["oee_hourly"]["hours"].splitlines() if line.startswith("|")]
+    rows = explain.query(
+        "SELECT machine_id, to_char(time_bucket AT TIME ZONE 'America/Chicago', 'MM-DD HH24:MI'), oee FROM oee_hourly"
+        " WHERE production_date = %s AND planned_time_us > 0",
+        day,
+    )
+    assert {(machine, f"{hour}-0500"): f"{oee:.1%}" for machine, hour, oee in rows} == {
+        (row[0], row[1]): row[5] for row in table[2:]
+    }
+    hour = shown["oee_hourly"]["newest_closed_hour"]
+    assert "OEE" in hour
+    assert "timetable since" in hour
+    sums = [line.strip("|").split("|") for line in shown["machine_time"]["time"].splitlines()[2:]]
+    assert len(sums) == len(computed.plant.machines) + 1
+    for row in sums:
+        assert sum(round(float(share) * 10) for share in row[1:-2]) == 1000, row
+        assert float(row[-1]) == (24 if row[0] != "all machines" else 24 * 12)
+
+
+def _metadata(instance: dg.DagsterInstance, run: PlantRun, name: str) -> dict[str, str]:
+    event = instance.get_latest_materialization_event(dg.AssetKey([run.plant.plant, name]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return {name: str(value.value) for name, value in event.asset_materialization.metadata.items()}
