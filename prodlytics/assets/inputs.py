@@ -49,11 +49,16 @@ def samples(
 
 
 def silences(
-    conn: psycopg.Connection, machine: Machine, window: Window, said: pd.DataFrame, metrics: Iterable[str]
+    conn: psycopg.Connection,
+    machine: Machine,
+    window: Window,
+    said: pd.DataFrame,
+    metrics: Iterable[str],
+    ahead: dt.timedelta = dt.timedelta(0),
 ) -> pd.DataFrame:
     """Spans in which nothing was heard of a machine, in the window and as far back as samples of `metrics` reach.
 
-    What was in force when the window began may have been interrupted before it.
+    What was in force when the window began may have been interrupted before it; what ends it may come `ahead` of it.
     """
     import pandas as pd
 
@@ -63,9 +68,9 @@ def silences(
     # The earliest of no samples is NaT, which is neither before nor after anything.
     start = max(earliest.to_pydatetime(), window.start - LOOK_BACK) if earliest < window.start else window.start
     limit_us = machine.silence_after_s * 1e6
-    return of_machine(
-        conn, "select_feed_gaps", machine.id, start, window.end, silence_us=limit_us, now=window.cover_until
-    )
+    # A silence that began just before a closed day ended is known as far as anything is.
+    now = max(window.cover_until, window.as_of)
+    return of_machine(conn, "select_feed_gaps", machine.id, start, window.end + ahead, silence_us=limit_us, now=now)
 
 
 def together(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ def machine_states(plant: Plant) -> dg.AssetsDefinition:
         deps=["machine_telemetry", "operator_entries"],
         checks={
             "covers_every_second": "Is there one state for every second of every machine?",
+            "states_do_not_flap": "Does no controller toggle between states?",
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
@@ -43,31 +44,36 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     from prodlytics.assets.inputs import of_machine, samples, silences, together
     from prodlytics.kpi.days import cut_at
     from prodlytics.kpi.machine_states import derive_machine_states
+    from prodlytics.kpi.reach import looks, started_within_reach
 
     rows, refused = [], []
+    edges = day_edges(plant, window.start, window.end)
     for machine in plant.machines:
         metrics, runs = _metrics_of(machine), _runs_of(machine)
-        said = samples(conn, "select_state_samples", machine.id, metrics, window.start, window.end, runs=runs)
+        back, ahead = looks(plant, machine)
+        start, end = window.start - back, window.end + ahead
+        said = samples(conn, "select_state_samples", machine.id, metrics, start, end, runs=runs)
         derived = derive_machine_states(
             plant,
             machine,
             said,
-            silences(conn, machine, window, said, runs),
-            of_machine(conn, "select_entries", machine.id, window.start, window.end),
+            silences(conn, machine, window, said, runs, ahead),
+            of_machine(conn, "select_entries", machine.id, start, end),
             window.start,
             window.end,
             window.cover_until,
             window.as_of,
         )
-        rows.append(derived.rows)
+        cut = cut_at(derived.rows, edges)
+        rows.append(started_within_reach(cut) if back else cut)
         refused.append(derived.quarantined)
-    states = cut_at(together(rows), day_edges(plant, window.start, window.end))
+    states = together(rows)
     return Derivation(
         states,
         "starts_at >= %(start)s AND starts_at < %(end)s",
         {"start": window.start, "end": window.end},
         quarantined=together(refused),
-        checks=(_covers(plant, states, window),),
+        checks=(_covers(plant, states, window), _flapping(plant, states)),
     )
 
 
@@ -91,4 +97,26 @@ def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:
         abs(told - asked) < 1e-6,
         f"States cover {told:.0f} of {asked:.0f} machine-seconds.",
         {"seconds_told": told, "seconds_asked": asked},
+    )
+
+
+def _flapping(plant: Plant, states: pd.DataFrame) -> Check:
+    from prodlytics.kpi.flaps import changes_per_hour
+
+    counts = changes_per_hour(states, plant.zone)
+    limit = plant.thresholds.state_changes_per_h
+    too_many = [one for one in counts if one[2] > limit]
+    worst = ", ".join(
+        f"{machine} from {hour:%Y-%m-%d %H:%M} ({count} changes)" for machine, hour, count in too_many[:5]
+    )
+    return Check(
+        "states_do_not_flap",
+        not too_many,
+        f"In {len(too_many)} hours a machine changed its state more than {limit:g} times: {worst}. Each change may "
+        "make a stop. Mend the signal, or let short states belong to the one before: `settle_s` under `state` of the "
+        "machine in the plant file."
+        if too_many
+        else f"No machine changed its state more than {limit:g} times in an hour.",
+        {"hours_with_flapping": len(too_many), "most_changes_in_an_hour": counts[0][2] if counts else 0},
+        warns=True,
     )

@@ -15,7 +15,9 @@ from prodlytics.kpi import spans
 from prodlytics.kpi.alarms import is_clear
 from prodlytics.kpi.derived import Derived, Refused, quarantined
 from prodlytics.kpi.entries import in_force
+from prodlytics.kpi.flaps import settled
 from prodlytics.kpi.parts import read_counters, silences
+from prodlytics.kpi.reach import longest_work, looks
 from prodlytics.kpi.samples import NOTHING, Tag, read_tags, words
 from prodlytics.kpi.state_sources import Said, from_bookings, from_controller, from_counts
 from prodlytics.plant.model import Machine, Plant
@@ -41,12 +43,13 @@ def derive_machine_states(
         plant: Ideal cycles and production days, for machines that only count.
         machine: Where its state comes from.
         samples: `time, metric_name, native_code, value, value_text, quality` of its state, duration and fault tags (of
-            its counters where the source is counts), sorted by time: all in the window; before it those since the
-            state in force began, however old; after it a few, since durations and late fault codes reach back.
+            its counters where the source is counts), sorted by time: all in the window widened by `reach.looks`;
+            before it those since the state in force began, however old; after it a few, since durations and late
+            fault codes reach back.
         gaps: `starts_at, ends_at` of the spans in which nothing at all was heard of the machine (NaT: still so).
             They are unknown, whatever was said before; afterwards the state of before holds until another is reported.
             Sources that speak of their own time, durations and bookings, are not silenced.
-        entries: Rows of `operator_entries` with the undos that concern them.
+        entries: Rows of `operator_entries` with the undos that concern them, of the window widened likewise.
         start: Aware, included.
         end: Aware, excluded: the window asked for.
         cover_until: Aware; how far the timeline is told, at most `end`.
@@ -63,7 +66,10 @@ def derive_machine_states(
     low, high = spans.instant_us(start), spans.instant_us(cover_until)
     tags = read_tags(samples)
     # Told further than asked, so that what lies behind the edge (a fault's code) is seen from before it.
+    ahead = looks(plant, machine)[1]
     until = max([high, *(int(tag.time[-1]) for tag in tags.values())])
+    # That nothing more was said for so long after the window is known as well.
+    until = max(until, min(high + ahead // spans.MICROSECOND, spans.instant_us(as_of)))
     said, refused, silent = _said(plant, machine, tags, entries, gaps, until, (low, spans.instant_us(end)))
     since = min([low, *said.start[:1].tolist(), *silent[0][:1].tolist()])
     begins, ends = spans.cut(since, until, [said.start, said.end, *silent, _fault_times(machine, tags)])
@@ -71,6 +77,8 @@ def derive_machine_states(
     which[spans.covering(*silent, begins) >= 0] = -1
     state, native = spans.pick(said.state, which), spans.pick(said.native, which)
     state[which < 0] = "unknown"
+    if machine.state.settle_s is not None:
+        state, native = settled(begins, ends, state, native, round(machine.state.settle_s * 1e6))
     fault = _fault_codes(machine, tags, begins, ends, state)
 
     new = spans.changes(begins, ends, [spans.codes(state), spans.codes(native), spans.codes(fault)])
@@ -113,7 +121,8 @@ def _said(
     silent = silences(machine, tags, gaps)
     if source.source == "counts":
         series, _ = read_counters(plant, machine, machine.counters, tags, np.inf)
-        return from_counts(plant, machine, series, until), [], silent
+        work_us = longest_work(plant, machine) // spans.MICROSECOND
+        return from_counts(plant, machine, series, until, work_us), [], silent
     said, refused = from_controller(machine, tags, until, window)
     return said, refused, silent if source.duration_metric is None else NEVER
 

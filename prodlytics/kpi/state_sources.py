@@ -98,11 +98,13 @@ def _durations(tag: Tag, lengths: Tag) -> tuple[spans.IntArray, spans.IntArray]:
     return tag.time - length, tag.time
 
 
-def from_counts(plant: Plant, machine: Machine, series: list[Series], until: int) -> Said:
+def from_counts(
+    plant: Plant, machine: Machine, series: list[Series], until: int, longest_work_us: float = np.inf
+) -> Said:
     """States of a machine that only counts: running while counts arrive, idle when they stay away.
 
     A pause longer than both the micro-stop threshold and three ideal cycles is idle from the last count on, up to the
-    cycles that made the next ones: parts need time to be made.
+    cycles that made the next ones: parts need time to be made, at most `longest_work_us`.
     """
     started = [one.time[0] for one in series if len(one.time)]
     if not started:
@@ -120,7 +122,7 @@ def from_counts(plant: Plant, machine: Machine, series: list[Series], until: int
     end = np.append(count[1:], max(until, int(count[-1])))
     pause = end - count > _longest_cycle_us(plant, machine, count)
     # Nobody knows yet which part the machine is working on since its last count.
-    worked = np.append(working[1:], 0.0)
+    worked = np.minimum(np.append(working[1:], 0.0), longest_work_us)
     resumed = np.where(pause, np.maximum(end - worked, count), count).astype(np.int64)
     start, stop = np.column_stack([count, resumed]).ravel(), np.column_stack([resumed, end]).ravel()
     state = np.tile(np.array(["idle", "running"], dtype=object), len(count))

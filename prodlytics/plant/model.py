@@ -85,12 +85,20 @@ class StateSource(Strict):
     that is not in the map is quarantined. `duration_metric`: for sources that report "so many seconds in this state,
     ending now" in a second tag of the same time; outside those seconds the state is unknown. `source: operator`: the
     machine has no controller, bookings of people (operator entries of kind `production`) say when it ran.
+    `settle_s`: a state that holds for less belongs to the state before, for a controller that toggles.
     """
 
     source: Literal["telemetry", "operator", "counts"] = "telemetry"
     metric: str = "MachineState"
     map: Annotated[dict[str, MachineStateName], NativeValues] = Field(default_factory=dict)
     duration_metric: str | None = None
+    settle_s: Annotated[float, Field(gt=0, le=300)] | None = None
+
+    @model_validator(mode="after")
+    def _settles_what_a_controller_says(self) -> StateSource:
+        if self.settle_s is not None and self.source != "telemetry":
+            raise ValueError("settle_s is for states of a controller (source: telemetry): leave it out")
+        return self
 
 
 class Counter(Strict):
@@ -282,6 +290,7 @@ class Thresholds(Strict):
     feed_silent_min: Positive = 15
     coverage: Share = 0.99
     downtime_alert_min: Positive = 15
+    state_changes_per_h: Positive = 120
 
 
 class Contact(Strict):

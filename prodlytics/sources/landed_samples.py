@@ -16,6 +16,7 @@ from prodlytics.db import dirty, quarantine, telemetry
 from prodlytics.formats import kepserverex, table
 from prodlytics.formats.judge import Rules
 from prodlytics.formats.sample import Parsed, shown
+from prodlytics.kpi.flaps import LONGEST_FLAP
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.unpack import unpacked
 
@@ -43,6 +44,11 @@ def load_samples(
         _store(conn, parsed, name, now, counts, touched)
     for dataset in DERIVED:
         dirty.mark(conn, dataset, touched, f"landed file {name}")
+    settling = {machine.id for machine in plant.machines if machine.state.settle_s is not None}
+    later = {(machine, time + LONGEST_FLAP) for machine, time in touched if machine in settling}
+    # What lies ahead is derived in its time.
+    if later := {(machine, time) for machine, time in later if time <= now}:
+        dirty.mark(conn, "machine_states", later - touched, f"landed file {name}")
     return counts
 
 

@@ -134,8 +134,9 @@ def states(
     until: float | None = None,
     entries: pd.DataFrame | None = None,
     gaps: pd.DataFrame | None = None,
+    as_of: float | None = None,
 ) -> Derived:
-    """Machine states of M1 in a window of seconds, told to its end or to `until`."""
+    """Machine states of M1 in a window of seconds, told to its end or to `until`; `as_of` also in seconds."""
     return derive_machine_states(
         plant,
         plant.machine("M1"),
@@ -145,7 +146,7 @@ def states(
         at(window[0]),
         at(window[1]),
         at(window[1] if until is None else until),
-        AS_OF,
+        AS_OF if as_of is None else at(as_of),
     )
 
 

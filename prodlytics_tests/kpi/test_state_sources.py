@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import itertools
+import random
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prodlytics.kpi.machine_states import derive_machine_states
 from prodlytics.plant.model import Plant
@@ -77,7 +81,8 @@ class TestCounts:
             counters=[{"metric": "Count", "counts": "good"}],
             **{"ideal_cycle_time_ms": 20_000, **machine},
         )
-        return told(states(plant, heard("Count", readings), window))
+        # Nothing is known of the time after the window.
+        return told(states(plant, heard("Count", readings), window, as_of=window[1]))
 
     def test_running_while_counts_arrive(self) -> None:
         assert self._told((0, 0), (20, 1), (40, 2), (120, 3), window=(0, 200)) == [(0, 200, "running")]
@@ -120,6 +125,58 @@ class TestCounts:
         plant = plant_of(state={"source": "counts"}, counters=[{"metric": "Count", "counts": "good"}])
         derived = states(plant, heard("Count", [(0, 0), (20, 1), (620, 9)]), (0, 620), gaps=spans_of([(20, 620)]))
         assert told(derived) == [(0, 20, "running"), (20, 620, "unknown")]
+
+
+def _counting(seed: int) -> tuple[list[tuple[int, int]], list[tuple[float, float]]]:
+    """Readings and silences of two and a half hours: cycles, pauses around the threshold, several parts at once."""
+    chance = random.Random(seed)
+    readings, silences, second, count = [(300, 0)], [], 300, 0
+    while second < 9000:
+        pause = chance.choice([20, 20, 20, 60, 119, 120, 121, 240, 900])
+        if chance.random() < 0.3:  # readings that show nothing new
+            readings += [(second + n, count) for n in range(10, pause, 10)]
+        elif pause > 300:
+            silences.append((second + 100, second + pause))
+        second += pause
+        count += chance.choice([1, 1, 2, pause // 20])
+        readings.append((second, count))
+    return readings, silences
+
+
+def _counts_by_the_second(
+    readings: list[tuple[int, int]], silences: list[tuple[float, float]], end: int, cycle_s: int, known_until: int
+) -> list[str]:
+    """Every second looked up afresh: between which two counts it lies, and how long the later parts took."""
+    counts = [readings[0][0]] + [b[0] for a, b in itertools.pairwise(readings) if b[1] > a[1]]
+    made = {b[0]: b[1] - a[1] for a, b in itertools.pairwise(readings)}
+    out = []
+    for second in range(end):
+        before = [at for at in counts if at <= second]
+        after = [at for at in counts if at > second]
+        if not before or any(a <= second < b for a, b in silences):
+            out.append("unknown")
+            continue
+        begins, ends = before[-1], after[0] if after else known_until
+        worked_from = max(ends - made[ends] * cycle_s, begins) if after else ends
+        is_pause = ends - begins > max(120, 3 * cycle_s)
+        out.append("idle" if is_pause and second < worked_from else "running")
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), cycle_s=st.sampled_from([5, 20, 100]), size=st.sampled_from([611, 3000, 12_000]))
+def test_counts_second_by_second_whatever_the_window(seed: int, cycle_s: int, size: int) -> None:
+    readings, silences = _counting(seed)
+    plant = plant_of(
+        state={"source": "counts"}, counters=[{"metric": "Count", "counts": "good"}], max_parts_per_s=9,
+        ideal_cycle_time_ms=cycle_s * 1000,
+    )  # fmt: skip
+    found: list[str] = []
+    for first in range(0, 12_000, size):
+        window = (first, min(first + size, 12_000))
+        derived = states(plant, heard("Count", readings), window, gaps=spans_of(silences), as_of=12_600)
+        found += [state for a, b, state in told(derived) for _ in range(int(a), int(b))]
+    assert found == _counts_by_the_second(readings, silences, 12_000, cycle_s, 12_600)
 
 
 class TestBookings:

@@ -31,5 +31,7 @@ steps AS (
 )
 SELECT starts_at, ends_at
 FROM steps
-WHERE coalesce(ends_at, %(now)s) - starts_at > %(silence_us)s * interval '1 microsecond'
+-- What was heard first after the end is not known to be the last.
+WHERE starts_at < %(end)s
+  AND coalesce(ends_at, %(now)s) - starts_at > %(silence_us)s * interval '1 microsecond'
 ORDER BY starts_at
