@@ -77,7 +77,7 @@ def _loss_words(machine: Machine, case: Circumstances, bucket: str) -> str:
     if case.reason_source in PERSONS:
         return f"{case.reason_source} {case.said_by or 'unnamed'} said {case.reason}"
     if bucket == "micro_stop":
-        return f"its planned time is under {_threshold(machine, case.day)} in all and no person gave a reason"
+        return f"under {_threshold(machine, case.day)} of planned time in all, and no person gave a reason"
     if case.reason_source == "fault_code":
         return f"fault code {', '.join(case.fault_codes)} stands for {case.reason}"
     if case.reason_source == "calendar":
@@ -110,7 +110,7 @@ def state_words(machine: Machine, case: Circumstances) -> str:
             return f"No usable state was heard (silent for over {silence:g} s, or never)"
         return case.state.capitalize()
     fault = f" with fault {', '.join(case.fault_codes)}" if case.fault_codes else ""
-    return f"{machine.state.metric} said {', '.join(case.said)} ({case.state}){fault}"
+    return f"{machine.state.metric} {', '.join(case.said)} ({case.state}){fault}"
 
 
 def ideal_cycle(plant: Plant, machine: Machine, part_number: str | None, day: dt.date) -> tuple[float | None, str]:
@@ -136,10 +136,10 @@ def kept_out(state: str | None, flag: str | None, in_gap: bool) -> str | None:
     if not in_gap:
         return None
     if flag == "estimated":
-        return "estimated: counted across a silence of the feed, so nobody knows when they were made"
+        return "counted across a silence of the feed, so nobody knows in which hour they were made"
     if state == "unknown":
-        return "made while the state was unknown: there is no run time to compare them with"
-    return "made just before the state was known"
+        return "nobody knows the state then, so there is no run time to compare them with"
+    return "nobody knows the state just before, so there is no run time to compare them with"
 
 
 def why_empty(figures: Figures, still_runs: bool) -> tuple[str, ...]:

@@ -98,7 +98,8 @@ def find_day(plant: Plant, text: str) -> dt.date:
     except ValueError as error:
         raise NoSuchHourError(f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.") from error
     _refuse_before_first_day(plant, date)
-    if production_day(plant, date)[0] > dt.datetime.now(dt.UTC):
+    now = dt.datetime.now(dt.UTC)
+    if date > now.date() + dt.timedelta(days=2) or production_day(plant, date)[0] > now:
         raise NoSuchHourError(f"The production day {date} has not begun yet.")
     return date
 
@@ -110,7 +111,12 @@ def find_instant(plant: Plant, text: str, now: dt.datetime) -> dt.datetime:
         NoSuchHourError: It is no time, does not exist or exists twice in the plant's zone, lies in the future or
             before the plant's first day.
     """
-    instant = _instant(plant, text)
+    try:
+        instant = _instant(plant, text)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, NoSuchHourError):
+            raise
+        raise NoSuchHourError(f"{text!r} is not an hour: {_SHOW}.") from error
     if instant > now:
         raise NoSuchHourError(f"{_local(plant, instant)} has not begun yet: it is {_local(plant, now)} in the plant.")
     _refuse_before_first_day(plant, production_date_of(plant, instant))
@@ -121,15 +127,14 @@ def _instant(plant: Plant, text: str) -> dt.datetime:
     found = _HOUR.fullmatch(text.strip())
     if found is None or found["hour"] is None:
         raise NoSuchHourError(f"{text!r} is not an hour: {_SHOW}.")
-    try:
-        time = dt.time(int(found["hour"]), int(found["minute"] or 0), int(found["second"] or 0))
-        wall = dt.datetime.combine(dt.date.fromisoformat(found["date"]), time)
-        if text.strip().upper().endswith("Z"):
-            return wall.replace(tzinfo=dt.UTC)
-        if found["offset"]:
-            return dt.datetime.fromisoformat(f"{wall.isoformat()}{found['offset']}").astimezone(dt.UTC)
-    except (ValueError, OverflowError) as error:
-        raise NoSuchHourError(f"{text!r} is not an hour: {_SHOW}.") from error
+    time = dt.time(int(found["hour"]), int(found["minute"] or 0), int(found["second"] or 0))
+    wall = dt.datetime.combine(dt.date.fromisoformat(found["date"]), time)
+    if not 1970 <= wall.year <= 2900:
+        raise ValueError("no plant has such a time")
+    if text.strip().upper().endswith("Z"):
+        return wall.replace(tzinfo=dt.UTC)
+    if found["offset"]:
+        return dt.datetime.fromisoformat(f"{wall.isoformat()}{found['offset']}").astimezone(dt.UTC)
     return _of_wall_time(plant, wall)
 
 
@@ -161,7 +166,7 @@ def explain_hour(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, 
     Raises:
         NothingToExplainError: The hour has no row in `oee_hourly`.
     """
-    from prodlytics.kpi.explain import explain, stored_rows
+    from prodlytics.kpi.explain import NotInLedgerError, explain, stored_rows
 
     opens, closes = day_hours(plant, instant, instant + _US)[0]
     span = {"machine_id": machine.id, "start": opens, "end": closes}
@@ -170,7 +175,11 @@ def explain_hour(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, 
         raise NothingToExplainError(_nothing(conn, plant, machine, opens))
     row = [one for one in rows if one["time_bucket"] <= instant][-1:] or rows[:1]
     material = read_material(conn, plant, machine, opens, closes)
-    return explain(material, row[0], read_background(conn, material, row[0]["time_bucket"], closes))
+    background = read_background(conn, material, row[0]["time_bucket"], closes)
+    try:
+        return explain(material, row[0], background)
+    except NotInLedgerError as error:
+        raise NothingToExplainError(str(error)) from error
 
 
 def explain_day(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, date: dt.date) -> list[Explanation]:
@@ -179,7 +188,7 @@ def explain_day(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, d
     Raises:
         NothingToExplainError: The day has no row in `oee_hourly`.
     """
-    from prodlytics.kpi.explain import Background, explain, stored_rows
+    from prodlytics.kpi.explain import Background, NotInLedgerError, explain, stored_rows
 
     rows = stored_rows(read(conn, sql("select_oee_of_machine_day"), {"machine_id": machine.id, "date": date}))
     if not rows:
@@ -192,7 +201,10 @@ def explain_day(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, d
         )
         for row in rows
     }  # fmt: skip
-    return [explain(material, row, Background(marks=marks[row["time_bucket"]])) for row in rows]
+    try:
+        return [explain(material, row, Background(marks=marks[row["time_bucket"]])) for row in rows]
+    except NotInLedgerError as error:
+        raise NothingToExplainError(str(error)) from error
 
 
 def read_material(
@@ -281,9 +293,9 @@ def _what(plant: Plant, row: Any) -> str:
         words.append(f"it said {_reason(plant, row['old_reason_code'])} before")
     if row["reason_code"] is not None:
         words.insert(0, _reason(plant, row["reason_code"]))
-    for column, unit in (("quantity", "pieces"), ("reject_quantity", "rejected"), ("rework_quantity", "for rework")):
+    for column, unit in (("quantity", ""), ("reject_quantity", " rejected"), ("rework_quantity", " for rework")):
         if row[column] is not None:
-            words.append(f"{row[column]:g} {unit}")
+            words.append(f"{row[column]:g} {'piece' if row[column] == 1 else 'pieces'}{unit}")
     words += [str(row[name]) for name in ("part_number", "scrap_category", "scrap_reason", "note") if row[name]]
     return ", ".join(words)
 

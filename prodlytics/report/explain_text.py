@@ -30,6 +30,8 @@ from prodlytics.report.words import long_date
 
 #: Width without a terminal, e.g. in a pipe or a mail.
 WIDTH = 100
+#: Below this the last column of a table has no room left.
+NARROW = 96
 _COUNTS_AS = {"run": "run time", "lost": "lost", "outside": "outside"}
 _STYLE = {"run": "green", "lost": "red", "outside": "dim"}
 _EVENTS = {"cycle_complete": "good", "reject": "rejected", "rework": "for rework"}
@@ -105,11 +107,12 @@ def _parts(one: Explanation, width: int) -> Iterable[Text | Table | Padding]:
     yield from _formulas(one, width)
     for sentence in one.empty:
         yield _line(sentence)
-    yield from _section("Where the hour went, interval by interval", _intervals(one, clock))
+    yield from _section("Where the hour went, interval by interval", _intervals(one, clock, width))
     yield _line(_bucket_sums(one))
     yield from _section("The plan", _calendar(one, clock))
     yield from _section("Stops, whole, as far as they touch this hour", _stops(one.stops, clock), one.stops)
     yield from _section("Parts counted", _counts(one.counts, clock), one.counts, "No part was counted in this hour.")
+    yield from _kept_out(one.counts, clock)
     yield from _section("What people said", _entries(one, clock), one.entries)
     yield from _sources(one, clock)
     yield from _revisions(one, clock)
@@ -128,7 +131,7 @@ def _section(title: str, table: Table, rows: object = True, otherwise: str = "")
 
 
 def _table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in columns:
         side: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(column, justify=side, no_wrap=column in whole, overflow="fold")
@@ -180,14 +183,16 @@ def _formulas(one: Explanation, width: int) -> Iterable[Text]:
             yield Text(part)
 
 
-def _intervals(one: Explanation, clock: Clock) -> Table:
-    table = _table("from", "to", "seconds", "bucket", "in OEE", "why", right=["seconds"],
-                   whole=["from", "to", "seconds", "bucket", "in OEE"])  # fmt: skip
+def _intervals(one: Explanation, clock: Clock, width: int) -> Table:
+    # In a narrow terminal an interval ends where the next begins.
+    ends = ("to",) if width >= NARROW else ()
+    figures = ("seconds", "bucket", "in OEE")
+    table = _table("from", *ends, *figures, "why", right=["seconds"], whole=["from", "to", *figures])
     for interval in one.intervals:
         _add(
             table,
             clock.time(interval.starts_at),
-            clock.time(interval.ends_at),
+            *(clock.time(interval.ends_at) for _ in ends),
             _number(interval.duration_us),
             label(interval.bucket),
             _COUNTS_AS[interval.counts_as],
@@ -245,20 +250,42 @@ def _said_by(source: str | None, who: str | None, fault: str | None) -> str:
 
 def _counts(counts: Iterable[Count], clock: Clock) -> Table:
     """Counts of one kind together: part, kind, ideal cycle and whether they are in OEE."""
-    table = _table("part", "pieces", "kind", "readings", "from", "to", "ideal cycle", "in OEE",
+    table = _table("part", "pieces", "kind", "readings", "from", "to", "in OEE", "ideal cycle",
                    right=["pieces", "readings"], whole=["pieces", "readings", "from", "to"])  # fmt: skip
+    for group in _alike(counts):
+        first = group[0]
+        cycle = "none" if first.ideal_cycle_ms is None else seconds(Fraction(first.ideal_cycle_ms) * 1000)
+        _add(table, first.part_number or "nobody said", _pieces(group), _kind(first), len(group),
+             clock.time(first.time), clock.time(group[-1].time), "no" if first.kept_out else "yes",
+             f"{cycle} ({first.ideal_cycle_from})")  # fmt: skip
+    return table
+
+
+def _kept_out(counts: Iterable[Count], clock: Clock) -> Iterable[Text]:
+    """A sentence for each kind of parts that are outside OEE."""
+    for group in _alike(counts):
+        first = group[0]
+        if first.kept_out is not None:
+            began = clock.on_day(first.since) if first.since is not None else "an unknown time"
+            what = f"{_pieces(group)} {_kind(first)} {first.part_number or ''}".rstrip()
+            until = clock.time(group[-1].time)
+            yield _line(f"Kept out of OEE: {what}, made between {began} and {until}; {first.kept_out}.")
+
+
+def _alike(counts: Iterable[Count]) -> Iterable[list[Count]]:
     groups: dict[tuple[object, ...], list[Count]] = defaultdict(list)
     for count in counts:
         groups[count.part_number, count.event_type, count.ideal_cycle_ms, count.ideal_cycle_from, count.flag,
                count.kept_out].append(count)  # fmt: skip
-    for group in groups.values():
-        first = group[0]
-        cycle = "none" if first.ideal_cycle_ms is None else seconds(Fraction(first.ideal_cycle_ms) * 1000)
-        kind = _EVENTS.get(first.event_type, first.event_type) + (f", {first.flag}" if first.flag else "")
-        _add(table, first.part_number or "nobody said", pieces(sum((one.pieces for one in group), Fraction(0))), kind,
-             len(group), clock.time(group[0].time), clock.time(group[-1].time), f"{cycle} ({first.ideal_cycle_from})",
-             f"no: {first.kept_out}" if first.kept_out else "yes")  # fmt: skip
-    return table
+    return groups.values()
+
+
+def _pieces(group: Iterable[Count]) -> str:
+    return pieces(sum((one.pieces for one in group), Fraction(0)))
+
+
+def _kind(count: Count) -> str:
+    return _EVENTS.get(count.event_type, count.event_type) + (f", {count.flag}" if count.flag else "")
 
 
 def _entries(one: Explanation, clock: Clock) -> Table:

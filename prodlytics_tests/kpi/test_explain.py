@@ -129,8 +129,9 @@ def test_parts_outside_oee_say_why() -> None:
     one = explained(floor.plant(), said, PLANNED, made)[0]
     assert [count.kept_out is None for count in one.counts] == [True, False, False]
     text = told(one)
-    assert "no: made while the state was unknown" in text
-    assert "no: estimated: counted across a silence of the feed" in text
+    assert "Kept out of OEE: 7 good, made between an unknown time and 06:30:00; nobody knows the state then" in text
+    assert "Kept out of OEE: 100 good, estimated, made between" in text
+    assert "counted across a silence of the feed" in text
     assert "Ideal time = 5 parts x 60 s = 300 s" in text
 
 
@@ -175,7 +176,7 @@ def test_a_stop_is_told_whole_and_with_what_it_cost_here() -> None:
 def test_a_stop_within_the_micro_stop_threshold_says_so() -> None:
     said = states((30, "running"), (1, "idle"), (29, "running"))
     one = explained(floor.plant(), said, PLANNED, events((10, 1)))[0]
-    assert "under 120 s in all and no person gave a reason" in told(one)
+    assert "under 120 s of planned time in all, and no person gave a reason" in told(one)
 
 
 class TestStoredRowThatIsNotItsParts:
