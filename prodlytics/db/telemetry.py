@@ -8,7 +8,7 @@ savepoint and only a batch that meets a duplicate takes the slow way.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -23,6 +23,7 @@ FROM_STORE = -1
 _TAG = ["machine_id", "metric_name", "native_code"]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PG_EPOCH_US = 946_684_800_000_000
+_QUARTER_US = 900_000_000
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
 _TRAILER = b"\xff\xff"
 _COLUMNS = "(tag_id, time, value, value_text, quality, published_lag_us, ingested_lag_us)"
@@ -47,36 +48,91 @@ class WriteResult:
     touched: pd.DataFrame
 
 
-def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingested_at: dt.datetime) -> WriteResult:
+class TagIds:
+    """Ids of tags by machine, metric and native code; a long-lived writer keeps one and asks only for new tags.
+
+    A tag once made is never deleted or renumbered, so what is known stays true; what was made in a transaction that
+    was rolled back must be forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], int] = {}
+
+    def forget(self) -> None:
+        """After a transaction that was rolled back, or on another database."""
+        self._known.clear()
+
+    def of(self, conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[np.int32]:
+        """The tag id of each row, making tags that are new."""
+        import numpy as np
+
+        nth, first_rows = _distinct_tags(rows)
+        names = [tuple(map(str, name)) for name in zip(*(rows[c].array[first_rows] for c in _TAG), strict=True)]
+        if any(name not in self._known for name in names):
+            seen = rows.iloc[first_rows][[*_TAG, "unit", "source"]].astype(object)
+            self._make(conn, seen.where(seen.notna(), None).sort_values(_TAG))
+        return np.array([self._known[name] for name in names], dtype=np.int32)[nth]  # type: ignore[index]
+
+    def _make(self, conn: psycopg.Connection[Any], seen: pd.DataFrame) -> None:
+        # As text, not as categories, which sort in an order of their own. Sorted, so that two writers of the same new
+        # tags do not wait for each other in a circle.
+        values = {name: seen[name].tolist() for name in seen.columns}
+        conn.execute(
+            "INSERT INTO tag (machine_id, metric_name, native_code, unit, source)"
+            " SELECT * FROM unnest(%(machine_id)s::text[], %(metric_name)s::text[], %(native_code)s::text[],"
+            " %(unit)s::text[], %(source)s::text[]) AS new (machine_id, metric_name, native_code, unit, source)"
+            " WHERE NOT EXISTS (SELECT FROM tag t WHERE t.machine_id = new.machine_id"
+            " AND t.metric_name = new.metric_name AND t.native_code = new.native_code)"
+            " ON CONFLICT DO NOTHING",
+            values,
+        )
+        found = conn.execute(
+            "SELECT machine_id, metric_name, native_code, tag_id FROM tag WHERE machine_id = ANY(%s)",
+            (list(dict.fromkeys(values["machine_id"])),),
+        ).fetchall()
+        self._known.update({(machine, metric, code): tag for machine, metric, code, tag in found})
+
+
+def write_samples(
+    conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingested_at: dt.datetime, tags: TagIds | None = None
+) -> WriteResult:
     """Store a batch of samples in the caller's transaction.
 
     Args:
         conn: Open connection inside a transaction.
         batch: Columns of `prodlytics.formats.sample`.
         ingested_at: Our own clock, the same for all batches of a file.
+        tags: Tag ids known from earlier batches.
     """
-    import numpy as np
-    import pandas as pd
-
-    from prodlytics.db.frames import microseconds
-
     if batch.empty:
         return WriteResult(0, 0, batch.assign(reason="", detail=""), _touched(batch))
-    rows = batch.reset_index(drop=True)
-    rows["tag_id"] = _tag_ids(conn, rows)
-    rows["time_us"] = microseconds(rows["time"])
-    # In the order of the key, the index grows at one place per tag instead of everywhere at once.
-    rows = rows.iloc[np.lexsort((rows["time_us"], rows["tag_id"]))].reset_index(drop=True)
+    block = _block(conn, batch, ingested_at, tags or TagIds())
+    if not block.says_a_time_twice():
+        try:
+            with conn.transaction():
+                _copy(conn, "telemetry_sample", block)
+        except psycopg.errors.UniqueViolation:
+            pass
+        else:
+            none = batch.iloc[0:0].assign(reason=_no_text(), detail=_no_text())
+            return WriteResult(len(batch), 0, none, _quarters(batch, block))
+    return _write_compared(conn, batch, block)
+
+
+def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: _Block) -> WriteResult:
+    """The way for batches in which something is said twice, or that meet what is in the store."""
+    import pandas as pd
+
+    rows = batch.iloc[block.order].reset_index(drop=True)
+    rows["tag_id"], rows["time_us"] = block.tag_id, block.time_us
+    rows["row"] = range(len(rows))
     rows, losers = _one_per_instant(rows)
-    lag = microseconds(rows["published_at"]) - rows["time_us"].to_numpy()
-    rows["published_lag_us"] = np.where(rows["published_at"].isna(), np.nan, lag)
-    ingested_us = (ingested_at - _EPOCH) // dt.timedelta(microseconds=1)
-    rows["ingested_lag_us"] = ingested_us - rows["time_us"].to_numpy()
+    block = block.picked(rows["row"].to_numpy())
     try:
         with conn.transaction():
-            _copy(conn, "telemetry_sample", rows)
+            _copy(conn, "telemetry_sample", block)
     except psycopg.errors.UniqueViolation:
-        stored, touched, met_losers = _merge(conn, rows)
+        stored, touched, met_losers = _merge(conn, rows, block)
         losers = pd.concat([part for part in (losers, *met_losers) if len(part)] or [losers], ignore_index=True)
     else:
         stored, touched = len(rows), _touched(rows)
@@ -85,33 +141,95 @@ def write_samples(conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingeste
     return WriteResult(stored, len(batch) - stored - lost, conflicts, touched)
 
 
-def _tag_ids(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> npt.NDArray[np.int32]:
-    """Ids of the rows' tags, making those that are new."""
+@dataclass(frozen=True)
+class _Block:
+    """A batch as plain arrays in the order of the key: the index then grows at one place per tag, not everywhere.
+
+    Frames cost milliseconds a batch however small it is (9.5 ms against 1.5), which counts where samples arrive live.
+    """
+
+    order: npt.NDArray[np.int64]
+    tag_id: npt.NDArray[np.int32]
+    time_us: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    text: npt.NDArray[np.object_]
+    quality: npt.NDArray[np.int16]
+    published_lag_us: npt.NDArray[np.float64]
+    "NaN where nobody says when it was published."
+    ingested_lag_us: npt.NDArray[np.int64]
+
+    def says_a_time_twice(self) -> bool:
+        """Whether two rows have the same tag and time."""
+        same = (self.tag_id[1:] == self.tag_id[:-1]) & (self.time_us[1:] == self.time_us[:-1])
+        return bool(same.any())
+
+    def picked(self, which: npt.NDArray[Any]) -> _Block:
+        """Some of the rows, by mask or position."""
+        return _Block(*(getattr(self, field.name)[which] for field in fields(self)))
+
+
+def _block(conn: psycopg.Connection[Any], batch: pd.DataFrame, ingested_at: dt.datetime, tags: TagIds) -> _Block:
     import numpy as np
 
-    nth = rows.groupby(_TAG, observed=True, sort=False).ngroup().to_numpy()
-    first_rows = np.unique(nth, return_index=True)[1]
-    # As text, not as categories, which sort in an order of their own. Sorted, so that two writers of the same new tags
-    # do not wait for each other in a circle.
-    seen = rows.loc[first_rows, [*_TAG, "unit", "source"]].astype(object)
-    seen = seen.where(seen.notna(), None).sort_values(_TAG)
-    values = {name: seen[name].tolist() for name in seen.columns}
-    conn.execute(
-        "INSERT INTO tag (machine_id, metric_name, native_code, unit, source)"
-        " SELECT * FROM unnest(%(machine_id)s::text[], %(metric_name)s::text[], %(native_code)s::text[],"
-        " %(unit)s::text[], %(source)s::text[]) AS new (machine_id, metric_name, native_code, unit, source)"
-        " WHERE NOT EXISTS (SELECT FROM tag t WHERE t.machine_id = new.machine_id"
-        " AND t.metric_name = new.metric_name AND t.native_code = new.native_code)"
-        " ON CONFLICT DO NOTHING",
-        values,
+    from prodlytics.db.frames import microseconds
+
+    tag_id = tags.of(conn, batch)
+    time_us = microseconds(batch["time"])
+    order = np.lexsort((time_us, tag_id))
+    published = batch["published_at"]
+    lag = np.where(published.isna().to_numpy(), np.nan, microseconds(published) - time_us)
+    return _Block(
+        order=order,
+        tag_id=tag_id[order],
+        time_us=time_us[order],
+        value=batch["value"].to_numpy(dtype=np.float64)[order],
+        text=batch["value_text"].to_numpy(dtype=object)[order],
+        quality=batch["quality"].to_numpy(dtype=np.int16)[order],
+        published_lag_us=lag[order],
+        ingested_lag_us=(ingested_at - _EPOCH) // dt.timedelta(microseconds=1) - time_us[order],
     )
-    found = conn.execute(
-        "SELECT machine_id, metric_name, native_code, tag_id FROM tag WHERE machine_id = ANY(%s)",
-        (list(dict.fromkeys(values["machine_id"])),),
-    ).fetchall()
-    ids = {(machine, metric, code): tag for machine, metric, code, tag in found}
-    tags = rows.loc[first_rows, _TAG].itertuples(index=False, name=None)
-    return np.array([ids[tag] for tag in tags], dtype=np.int32)[nth]
+
+
+def _distinct_tags(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which distinct tag each row has, and a row of each."""
+    import numpy as np
+
+    key: npt.NDArray[np.int64] = np.zeros(len(rows), dtype=np.int64)
+    for name in _TAG:
+        code, count = _codes(rows[name])
+        key = key * (count + 1) + code
+    _, first_rows, nth = np.unique(key, return_index=True, return_inverse=True)
+    return nth, first_rows
+
+
+def _codes(column: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], int]:
+    """A number for each distinct text, and how many there are at most."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.array.codes.astype(np.int64), len(column.dtype.categories)
+    code, names = pd.factorize(column.to_numpy(dtype=object))
+    return code.astype(np.int64), len(names)
+
+
+def _quarters(batch: pd.DataFrame, block: _Block) -> pd.DataFrame:
+    """`_touched` for a whole batch, from its arrays."""
+    import numpy as np
+    import pandas as pd
+
+    machine, _ = _codes(batch["machine_id"])
+    quarter = block.time_us // _QUARTER_US
+    pairs = np.stack([machine[block.order], quarter], axis=1)
+    _, rows = np.unique(pairs, axis=0, return_index=True)
+    moments = pd.Series((quarter[rows] * _QUARTER_US).view("datetime64[us]")).dt.tz_localize("UTC")
+    return pd.DataFrame({"machine_id": batch["machine_id"].array[block.order[rows]].astype(object), "time": moments})
+
+
+def _no_text() -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.Series(dtype=object)
 
 
 def _one_per_instant(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -152,7 +270,9 @@ def _explain(losers: pd.DataFrame) -> list[str]:
     ]
 
 
-def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[int, pd.DataFrame, list[pd.DataFrame]]:
+def _merge(
+    conn: psycopg.Connection[Any], rows: pd.DataFrame, block: _Block
+) -> tuple[int, pd.DataFrame, list[pd.DataFrame]]:
     """The slow way: through a temporary table, because some rows are there already.
 
     What is new goes in first, then what is left is compared. Another writer's sample that appeared meanwhile is
@@ -168,7 +288,7 @@ def _merge(conn: psycopg.Connection[Any], rows: pd.DataFrame) -> tuple[int, pd.D
 
     conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
     conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")
-    _copy(conn, "incoming", rows)
+    _copy(conn, "incoming", block)
     conn.execute("ANALYZE pg_temp.incoming")
     bounds = {"first": rows["time"].min().to_pydatetime(), "last": rows["time"].max().to_pydatetime()}
     inserted = read(conn, sql("insert_new_samples"), bounds)
@@ -206,56 +326,58 @@ def _touched(rows: pd.DataFrame) -> pd.DataFrame:
     return quarters.drop_duplicates().reset_index(drop=True)
 
 
-def _copy(conn: psycopg.Connection[Any], table: LiteralString, rows: pd.DataFrame) -> None:
+def _copy(conn: psycopg.Connection[Any], table: LiteralString, block: _Block) -> None:
     """COPY rows in PostgreSQL's binary format: those without text in one numpy array, the few others one by one."""
-    text = rows["value_text"].notna().to_numpy()
-    plain_rows, text_rows = rows[~text], rows[text]
+    import numpy as np
+    import pandas as pd
+
+    text = pd.notna(block.text)
+    has_value, has_lag = ~np.isnan(block.value), ~np.isnan(block.published_lag_us)
     statement: LiteralString = "COPY " + table + " " + _COLUMNS + " FROM STDIN (FORMAT binary)"
+    parts = [_HEADER]
+    for value_there in (True, False):
+        for lag_there in (True, False):
+            chosen = ~text & (has_value == value_there) & (has_lag == lag_there)
+            if chosen.any():
+                part = block if chosen.all() else block.picked(chosen)
+                parts.append(_numeric_block(part, has_value=value_there, has_lag=lag_there))
+    if text.any():
+        parts += _text_blocks(block.picked(text))
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(_HEADER)
-        for missing_value in (False, True):
-            for missing_lag in (False, True):
-                part = plain_rows[
-                    (plain_rows["value"].isna() == missing_value)
-                    & (plain_rows["published_lag_us"].isna() == missing_lag)
-                ]
-                if len(part):
-                    copy.write(_numeric_block(part, has_value=not missing_value, has_lag=not missing_lag))
         # One write: 200,000 small ones took as long as all else.
-        copy.write(b"".join(_text_blocks(text_rows)))
-        copy.write(_TRAILER)
+        copy.write(b"".join([*parts, _TRAILER]))
 
 
-def _numeric_block(rows: pd.DataFrame, *, has_value: bool, has_lag: bool) -> bytes:
+def _numeric_block(rows: _Block, *, has_value: bool, has_lag: bool) -> bytes:
     import numpy as np
 
-    fields: list[tuple[str, str]] = [("n", ">i2"), ("l1", ">i4"), ("tag", ">i4"), ("l2", ">i4"), ("time", ">i8")]
-    fields += [("l3", ">i4"), *([("value", ">f8")] if has_value else []), ("l4", ">i4")]
-    fields += [("l5", ">i4"), ("quality", ">i2"), ("l6", ">i4"), *([("lag", ">i8")] if has_lag else [])]
-    fields += [("l7", ">i4"), ("ingested", ">i8")]
-    block = np.empty(len(rows), dtype=np.dtype(fields))
+    layout: list[tuple[str, str]] = [("n", ">i2"), ("l1", ">i4"), ("tag", ">i4"), ("l2", ">i4"), ("time", ">i8")]
+    layout += [("l3", ">i4"), *([("value", ">f8")] if has_value else []), ("l4", ">i4")]
+    layout += [("l5", ">i4"), ("quality", ">i2"), ("l6", ">i4"), *([("lag", ">i8")] if has_lag else [])]
+    layout += [("l7", ">i4"), ("ingested", ">i8")]
+    block = np.empty(len(rows.tag_id), dtype=np.dtype(layout))
     block["n"] = 7
-    block["l1"], block["tag"] = 4, rows["tag_id"].to_numpy()
-    block["l2"], block["time"] = 8, rows["time_us"].to_numpy() - _PG_EPOCH_US
+    block["l1"], block["tag"] = 4, rows.tag_id
+    block["l2"], block["time"] = 8, rows.time_us - _PG_EPOCH_US
     block["l3"] = 8 if has_value else -1
     if has_value:
-        block["value"] = rows["value"].to_numpy()
+        block["value"] = rows.value
     block["l4"] = -1
-    block["l5"], block["quality"] = 2, rows["quality"].to_numpy()
+    block["l5"], block["quality"] = 2, rows.quality
     block["l6"] = 8 if has_lag else -1
     if has_lag:
-        block["lag"] = rows["published_lag_us"].to_numpy()
-    block["l7"], block["ingested"] = 8, rows["ingested_lag_us"].to_numpy()
+        block["lag"] = rows.published_lag_us
+    block["l7"], block["ingested"] = 8, rows.ingested_lag_us
     return block.tobytes()
 
 
-def _text_blocks(rows: pd.DataFrame) -> list[bytes]:
+def _text_blocks(rows: _Block) -> list[bytes]:
     import struct
 
     blocks = []
     for tag, time_us, value, text, quality, lag, ingested in zip(
-        rows["tag_id"].tolist(), rows["time_us"].tolist(), rows["value"].tolist(), rows["value_text"].tolist(),
-        rows["quality"].tolist(), rows["published_lag_us"].tolist(), rows["ingested_lag_us"].tolist(), strict=True,
+        rows.tag_id.tolist(), rows.time_us.tolist(), rows.value.tolist(), rows.text.tolist(), rows.quality.tolist(),
+        rows.published_lag_us.tolist(), rows.ingested_lag_us.tolist(), strict=True,
     ):  # fmt: skip
         encoded = str(text).replace("\x00", "\ufffd").encode("utf-8", "replace")
         number = struct.pack(">i", -1) if value != value else struct.pack(">id", 8, value)
