@@ -51,6 +51,8 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
         edges = day_edges(plant, window.start, window.end)
         wanted = [Day(production_date_of(plant, start), start, end) for start, end in pairwise(edges)]
         with database.connect() as conn:
+            with conn.transaction():
+                dirty.settle_arrivals(conn)
             # Claimed before the rows are read: what changes meanwhile leaves a new mark.
             dirty.claim(conn, name, window.start, window.end)
             conn.commit()

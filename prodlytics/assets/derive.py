@@ -84,6 +84,8 @@ def rederive(
     with database.connect() as conn:
         whole = open_window(context, conn)
         conn.rollback()
+        with conn.transaction():
+            dirty.settle_arrivals(conn)
         for window in whole.pieces(day_edges(plant, whole.start, whole.end)):
             with conn.transaction():
                 derivation, validation, changes = _replace_piece(conn, name, window, compute, after_write)

@@ -104,6 +104,8 @@ def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set
     from prodlytics.plant.calendar import production_date_of
 
     with database.connect() as conn:
+        dirty.settle_arrivals(conn)
+        conn.commit()
         hours = dirty.times(conn, list(datasets))
     return {day.isoformat() for day in {production_date_of(plant, hour) for hour in hours} if day >= plant.first_day}
 

@@ -68,6 +68,45 @@ def mark_spans(conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd
         mark(conn, dataset, marks, cause)
 
 
+def note_arrivals(
+    conn: psycopg.Connection[Any], moments: Iterable[tuple[str, dt.datetime]], datasets: Iterable[str], cause: str
+) -> None:
+    """Say that data arrived, without waiting for anybody; `settle_arrivals` turns what was said into marks.
+
+    `mark` waits where a computation has claimed the same mark and has not committed, which takes seconds; a writer of
+    live data cannot. Arrivals are rows of their own with no key, so inserting one never waits.
+    """
+    pairs = sorted(set(moments))
+    conn.execute(
+        "INSERT INTO arrival (datasets, machine_id, quarter, cause)"
+        " SELECT %(datasets)s, machine_id, quarter, %(cause)s"
+        " FROM unnest(%(machines)s::text[], %(quarters)s::timestamptz[]) AS pair (machine_id, quarter)",
+        {
+            "datasets": list(datasets),
+            "cause": cause[:200],
+            "machines": [machine for machine, _ in pairs],
+            "quarters": [quarter for _, quarter in pairs],
+        },
+    )
+
+
+def settle_arrivals(conn: psycopg.Connection[Any]) -> int:
+    """Turn arrivals into marks, in the caller's transaction, which should hold nothing else.
+
+    An arrival that is committed while this runs stays for the next time: it is deleted with its mark or not at all.
+
+    Returns:
+        How many marks were made or renewed.
+    """
+    return conn.execute(
+        "WITH settled AS (DELETE FROM arrival RETURNING datasets, machine_id, quarter, cause)"
+        " INSERT INTO dirty_mark (dataset, machine_id, quarter, cause)"
+        " SELECT dataset, machine_id, quarter, max(cause) FROM settled, unnest(datasets) AS dataset"
+        " GROUP BY dataset, machine_id, quarter ORDER BY dataset, machine_id, quarter"
+        " ON CONFLICT (dataset, machine_id, quarter) DO UPDATE SET marked_at = now(), cause = EXCLUDED.cause"
+    ).rowcount
+
+
 def claim(
     conn: psycopg.Connection[Any], dataset: str, start: dt.datetime, end: dt.datetime
 ) -> list[tuple[str, dt.datetime, str]]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodlytics.db.connect import connect
-from prodlytics.db.dirty import claim, mark, mark_spans, times
+from prodlytics.db.dirty import claim, mark, mark_spans, note_arrivals, settle_arrivals, times
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 QUARTER = dt.timedelta(minutes=15)
@@ -193,3 +193,40 @@ def test_a_busy_writer_and_a_busy_claimer_agree_in_the_end(database: str) -> Non
             derive(conn)
         writer.join()
         assert conn.execute("SELECT total FROM derived").fetchall() == [(150 * 151 // 2,)]
+
+
+def test_arrivals_become_marks_of_each_dataset(here: psycopg.Connection[Any]) -> None:
+    note_arrivals(here, [("Press01", NOON), ("Press01", NOON), ("Press02", NOON)], ["machine_states", "a"], "feed")
+    note_arrivals(here, [("Press01", NOON)], ["machine_states"], "feed")
+    here.commit()
+    assert settle_arrivals(here) == 4
+    assert [one[:2] for one in claim(here, "machine_states", *DAY)] == [("Press01", NOON), ("Press02", NOON)]
+    assert settle_arrivals(here) == 0
+
+
+def test_noting_an_arrival_waits_for_no_computation(
+    here: psycopg.Connection[Any], there: psycopg.Connection[Any]
+) -> None:
+    """A computation has claimed the mark and runs: live data goes in at once, and its mark is there afterwards."""
+    mark(here, "machine_states", [("Press01", NOON)], "first")
+    here.commit()
+    assert len(claim(here, "machine_states", *DAY)) == 1  # not committed
+    there.execute("SET lock_timeout = '1s'")
+    note_arrivals(there, [("Press01", NOON)], ["machine_states"], "feed")
+    there.commit()
+    here.commit()
+    settle_arrivals(there)
+    there.commit()
+    assert marks(here) == [("Press01", NOON, "feed")]
+
+
+def test_an_arrival_committed_while_others_are_settled_is_not_lost(
+    here: psycopg.Connection[Any], there: psycopg.Connection[Any]
+) -> None:
+    note_arrivals(here, [("Press01", NOON)], ["machine_states"], "feed")
+    here.commit()
+    settle_arrivals(here)
+    note_arrivals(there, [("Press02", NOON)], ["machine_states"], "feed")
+    there.commit()
+    here.rollback()
+    assert settle_arrivals(here) == 2
