@@ -155,6 +155,15 @@ def explain(
 
 
 @app.command()
+def bridge() -> None:
+    """Store what the MQTT broker sends; runs until it is told to stop."""
+    from prodlytics.edge.service import run_bridge
+    from prodlytics.settings import Settings
+
+    run_bridge(Settings())
+
+
+@app.command()
 def demo(
     days: Annotated[int, typer.Option(min=2, max=120, help="Production days to simulate.")] = 45,
     as_json: JsonOption = False,
@@ -228,6 +237,11 @@ def _exit_code(error: Exception) -> int | None:
         return ASKED_WRONGLY
     if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError):
         return FAILED
+    # The edge's libraries are loaded only where a bridge runs.
+    if "prodlytics.edge.service" in sys.modules:
+        from prodlytics.edge.service import exit_code
+
+        return exit_code(error)
     return None
 
 

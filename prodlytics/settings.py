@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     "A folder or an Azure container; without it `home`/archive."
     landing_url: str | None = None
     "Where files for us arrive, a folder or an Azure container; without it `home`/landing."
+    mqtt_url: SecretStr | None = None
+    "The MQTT broker: mqtt://host:1883, or mqtts://user:password@host:8883."
+    mqtt_ca_file: Path | None = None
+    "Authority that signed the broker's certificate, where it is not one the system knows."
+    bridge_http: str = "127.0.0.1:9108"
+    "Where the bridge serves /healthz and /metrics."
+    bridge_spool: Path | None = None
+    "Where the bridge keeps messages while the database is away; without it `home`/bridge."
 
     @property
     def archive_place(self) -> str:

@@ -33,6 +33,8 @@ BATCH = 200_000
 _BARE_NAN = re.compile(r"(:\s*)[-+]?(?:nan|inf(?:inity)?|1\.#\w+)(?=\s*[,}\]])", re.IGNORECASE)
 #: A message is far shorter; 100,000 updates of a full agent buffer take about 10 MiB.
 _LINE_LIMIT = 64 * 2**20
+#: One message; a file saved as one document may be longer.
+MESSAGE_LIMIT = 64 * 2**20
 #: Longest document over several lines that is read as one.
 _DOCUMENT_LIMIT = 64 * 2**20
 _MISSING = object()
@@ -102,6 +104,15 @@ def parse(data: bytes | str, rules: Rules, origin: str, fields: Fields = _DEFAUL
     return _frame(batch, rules, origin)
 
 
+def parse_messages(payloads: Iterable[bytes], rules: Rules, origin: str, fields: Fields = _DEFAULT) -> Parsed:
+    """Messages of a broker, read together; positions count samples over all of them."""
+    batch = _Batch(1)
+    for payload in payloads:
+        for record in _records(_json(payload), fields):
+            _add(batch, record, fields)
+    return _frame(batch, rules, origin)
+
+
 def parse_lines(lines: Iterable[bytes], rules: Rules, origin: str, fields: Fields = _DEFAULT) -> Iterator[Parsed]:
     """A file of messages, one a line, in batches of about `BATCH` samples; blank lines say nothing."""
     batch = _Batch(1)
@@ -161,6 +172,10 @@ def _joined(parts: list[Parsed]) -> Parsed:
 
 def _json(raw: bytes) -> Any:
     """The document, or a `_Record` that says why there is none."""
+    if len(raw) > MESSAGE_LIMIT:
+        said = raw[:2000].decode("utf-8", "backslashreplace")
+        detail = f"{len(raw)} bytes are no message: {MESSAGE_LIMIT // 2**20} MiB is the limit"
+        return _Record(shown(said, 2000), problem=("too_large", detail))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

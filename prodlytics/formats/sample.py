@@ -144,3 +144,23 @@ def recoded(sent: pd.Categorical, meanings: Sequence[str | None]) -> pd.Categori
 def constant(value: str, length: int) -> pd.Categorical:
     """A text column that says the same in every row."""
     return pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), categories=pd.Index([value], dtype=object))
+
+
+def losers_of(conflicts: pd.DataFrame) -> pd.DataFrame:
+    """Samples that gave way to another of the same tag and time, as quarantine rows."""
+    rows = []
+    for row in conflicts.to_dict("records"):
+        value = row["value_text"] if isinstance(row["value_text"], str) else row["value"]
+        rows.append(
+            {
+                "position": row["position"],
+                "reason": row["reason"],
+                "detail": row["detail"],
+                "payload": shown(
+                    f"{row['metric_name']} {row['native_code']} = {value} (quality {row['quality']})", 2000
+                ),
+                "event_time": row["time"],
+                "machine_id": row["machine_id"],
+            }
+        )
+    return pd.DataFrame(rows)

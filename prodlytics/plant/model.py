@@ -325,6 +325,21 @@ class LandingFormat(Strict):
     "Zone of times that carry none; without it such rows are quarantined."
 
 
+class Feed(Strict):
+    """Messages of an MQTT broker, and how they are read.
+
+    `topic` is what is subscribed to. `kepserverex`: JSON of the IoT Gateway; `fields` says our name (id, value,
+    quality, time, values, published_at) to theirs where a template renames them. `plain`: one value per topic, whose
+    parts in braces name the tag (`kepware/{channel}/{device}/{tag}` is `channel.device.tag`); the payload is a number,
+    a flag, a text, or an object with `value` and `timestamp_ms`. `sparkplug`: Sparkplug B below its group.
+    """
+
+    name: str
+    topic: str
+    format: Literal["kepserverex", "plain", "sparkplug"] = "kepserverex"
+    fields: dict[str, str] = Field(default_factory=dict)
+
+
 class Simulation(Strict):
     """Which story the simulator tells about this plant; absent for a real one."""
 
@@ -359,6 +374,7 @@ class Plant(Strict):
     thresholds: Thresholds = Thresholds()
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()
+    feeds: tuple[Feed, ...] = ()
     simulation: Simulation | None = None
     report_after_boundary_min: int = Field(default=30, ge=0, le=720)
     "Minutes after the day boundary at which yesterday's report is made; 05:00 would cut the night shift."

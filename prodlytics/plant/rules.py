@@ -43,7 +43,9 @@ class ContradictionError(ValueError):
 
 def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
-    rules = (_names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing)
+    rules = (
+        _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing, _feeds,
+    )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
 
@@ -85,6 +87,7 @@ def _names(plant: Plant) -> Iterator[Problem]:
     categories = ((("scrap_categories", i, "code"), c.code) for i, c in enumerate(plant.scrap_categories))
     yield from _used_twice("scrap category", categories)
     yield from _used_twice("landing format", ((("landing", i, "name"), f.name) for i, f in enumerate(plant.landing)))
+    yield from _used_twice("feed", ((("feeds", i, "name"), f.name) for i, f in enumerate(plant.feeds)))
 
 
 def _machines(plant: Plant) -> Iterator[Problem]:
@@ -263,3 +266,14 @@ def _landing_format(form: LandingFormat) -> Iterator[Problem]:
         yield Problem(("layout",), f"KEPServerEX writes no {form.dataset}; write `layout: long`")
     if not form.header and any(isinstance(column, str) for column in form.columns.values()):
         yield Problem(("columns",), "without a header columns have no names; write their numbers, from 0")
+
+
+def _feeds(plant: Plant) -> Iterator[Problem]:
+    for i, feed in enumerate(plant.feeds):
+        path = ("feeds", i, "topic")
+        if not feed.topic or "\x00" in feed.topic or "#" in feed.topic.rstrip("#") or feed.topic.count("#") > 1:
+            yield Problem(path, "write an MQTT topic; `#` may only stand at its end")
+        if feed.format == "plain" and "{" not in feed.topic:
+            yield Problem(path, "a plain value has its name in the topic: write e.g. kepware/{channel}/{device}/{tag}")
+        if feed.format != "plain" and "{" in feed.topic:
+            yield Problem(path, f"braces are for `format: plain`; a {feed.format} message names its tags itself")

@@ -10,12 +10,10 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pandas as pd
-
 from prodlytics.db import dirty, quarantine, telemetry
 from prodlytics.formats import kepserverex, table
 from prodlytics.formats.judge import Rules
-from prodlytics.formats.sample import Parsed, shown
+from prodlytics.formats.sample import Parsed, losers_of
 from prodlytics.kpi.flaps import LONGEST_FLAP
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.unpack import unpacked
@@ -87,7 +85,7 @@ def _store(
         return
     written = telemetry.write_samples(conn, parsed.good, ingested_at=now)
     lost = len(written.conflicts)
-    kept = quarantine.store(conn, "machine_telemetry", _losers(written.conflicts), origin=name) if lost else 0
+    kept = quarantine.store(conn, "machine_telemetry", losers_of(written.conflicts), origin=name) if lost else 0
     counts.quarantined += kept
     counts.duplicate += written.duplicates + lost - kept
     # Where a row took another's place the store has not grown: what there is more of is the loser, in quarantine.
@@ -95,23 +93,3 @@ def _store(
     counts.heard(parsed.good["time"].min().to_pydatetime(), parsed.good["time"].max().to_pydatetime())
     pairs = written.touched[["machine_id", "time"]].itertuples(index=False)
     touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
-
-
-def _losers(conflicts: pd.DataFrame) -> pd.DataFrame:
-    """Samples that gave way to another of the same tag and time, as quarantine rows."""
-    rows = []
-    for row in conflicts.to_dict("records"):
-        value = row["value_text"] if isinstance(row["value_text"], str) else row["value"]
-        rows.append(
-            {
-                "position": row["position"],
-                "reason": row["reason"],
-                "detail": row["detail"],
-                "payload": shown(
-                    f"{row['metric_name']} {row['native_code']} = {value} (quality {row['quality']})", 2000
-                ),
-                "event_time": row["time"],
-                "machine_id": row["machine_id"],
-            }
-        )
-    return pd.DataFrame(rows)

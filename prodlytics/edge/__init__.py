@@ -1,0 +1,1 @@
+"""The bridge from the MQTT broker to the database: a service of its own that needs no Dagster."""

@@ -1,0 +1,77 @@
+"""The bridge as a service: settings in, signals, logs a machine can read.
+
+Belongs here: what surrounds a bridge in production. Does not belong here: what it does (`bridge`).
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import structlog
+
+from prodlytics.db.url import database_url
+from prodlytics.edge.bridge import Bridge, Options
+from prodlytics.edge.broker import Address, BrokerAddressError
+from prodlytics.edge.spool import AlreadyRunningError, SpoolError
+from prodlytics.plant.load import load_plant
+from prodlytics.settings import Settings
+
+
+class BridgeNotConfiguredError(Exception):
+    """The bridge lacks a setting; one sentence for people."""
+
+
+def run_bridge(settings: Settings) -> None:
+    """Run a bridge until SIGTERM or SIGINT.
+
+    Raises:
+        BridgeNotConfiguredError: A setting is missing or in use by somebody else.
+        AlreadyRunningError: Another bridge runs here or feeds this plant.
+        SpoolError: The spool's folder cannot be used.
+        PlantFileError: The plant file is wrong.
+    """
+    if settings.mqtt_url is None:
+        raise BridgeNotConfiguredError("PRODLYTICS_MQTT_URL is not set: write mqtt://host:1883 of the broker.")
+    plant = load_plant(settings.plant)
+    if not plant.feeds:
+        raise BridgeNotConfiguredError(f"{settings.plant} has no feeds: write which topics are read, under `feeds`.")
+    host, _, port = settings.bridge_http.rpartition(":")
+    if not host or not port.isdecimal():
+        raise BridgeNotConfiguredError("PRODLYTICS_BRIDGE_HTTP cannot be used: write 127.0.0.1:9108.")
+    _log_as_json()
+    options = Options(
+        url=database_url(settings),
+        broker=Address.of(settings.mqtt_url.get_secret_value()),
+        folder=settings.bridge_spool or settings.home / "bridge",
+        ca_file=settings.mqtt_ca_file,
+        http_host=host,
+        http_port=int(port),
+    )
+    try:
+        bridge = Bridge(plant, options)
+    except OSError as error:
+        raise BridgeNotConfiguredError(f"{settings.bridge_http} cannot be listened on: {error.strerror}.") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: bridge.stop())
+    bridge.run()
+
+
+def exit_code(error: Exception) -> int | None:
+    """1 for what went wrong, 2 for what was asked wrongly; None for a defect."""
+    if isinstance(error, BridgeNotConfiguredError | BrokerAddressError):
+        return 2
+    return 1 if isinstance(error, AlreadyRunningError | SpoolError) else None
+
+
+def _log_as_json() -> None:
+    """One JSON object a line on standard error; values that are secrets never get into a log call."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,130 @@
+"""Messages on the gateway's own disk, for as long as the database is away.
+
+Belongs here: keeping messages in order, safely, until they are stored. Does not belong here: when that is done
+(`bridge`). SQLite: a commit is on the disk (`synchronous=FULL`), a kill leaves it whole, a full disk is an error that
+says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from prodlytics.edge.inbox import Message
+
+
+class SpoolError(Exception):
+    """The spool cannot take or give messages; one sentence for people."""
+
+
+class AlreadyRunningError(Exception):
+    """Another bridge uses the same spool or feeds the same database; one sentence for people."""
+
+
+class Spool:
+    """A queue of messages in a file; one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make it.
+
+        Raises:
+            AlreadyRunningError: Another process has it open.
+            SpoolError: The folder cannot be written.
+        """
+        self.path = folder / "spool.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / "bridge.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SpoolError(f"The spool folder {folder} cannot be used: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise AlreadyRunningError(
+                f"Another bridge is running here: it holds {folder / 'bridge.lock'}. Two would write everything twice."
+            ) from None
+        try:
+            # The writer's thread and the one that reports the depth share it; SQLite serializes them.
+            self._file = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+            self._file.execute("PRAGMA journal_mode = WAL")
+            self._file.execute("PRAGMA synchronous = FULL")
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
+                " payload BLOB NOT NULL, arrived_us INTEGER NOT NULL)"
+            )
+            self._depth = int(self._file.execute("SELECT count(*) FROM message").fetchone()[0])
+        except sqlite3.Error as error:
+            raise SpoolError(f"The spool {self.path} cannot be opened: {error}.") from error
+
+    def __len__(self) -> int:
+        return self._depth
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes on the disk."""
+        return sum(file.stat().st_size for file in self.path.parent.glob("spool.sqlite*"))
+
+    def append(self, messages: Sequence[Message]) -> None:
+        """Keep messages; when this returns they survive a power cut.
+
+        Raises:
+            SpoolError: The disk is full or broken; none of them is kept.
+        """
+        try:
+            self._file.execute("BEGIN")
+            self._file.executemany(
+                "INSERT INTO message (topic, payload, arrived_us) VALUES (?, ?, ?)",
+                [(message.topic, message.payload, message.arrived_us) for message in messages],
+            )
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise SpoolError(f"The spool {self.path} takes no more: {error}. Is the disk full?") from error
+        self._depth += len(messages)
+
+    def oldest(self, most: int, most_bytes: int) -> tuple[list[Message], int]:
+        """The messages that have waited longest, and the place up to which they reach.
+
+        Raises:
+            SpoolError: The file cannot be read.
+        """
+        taken: list[Message] = []
+        last = size = 0
+        try:
+            rows = self._file.execute(
+                "SELECT place, topic, payload, arrived_us FROM message ORDER BY place LIMIT ?", (most,)
+            )
+            for place, topic, payload, arrived_us in rows:
+                size += len(payload)
+                if taken and size > most_bytes:
+                    break
+                taken.append(Message(topic, payload, arrived_us))
+                last = place
+        except sqlite3.Error as error:
+            raise SpoolError(f"The spool {self.path} cannot be read: {error}.") from error
+        return taken, last
+
+    def drop(self, last: int) -> None:
+        """Forget messages up to a place: they are in the database.
+
+        Raises:
+            SpoolError: The file cannot be written; they will be stored once more, which changes nothing.
+        """
+        try:
+            self._depth -= self._file.execute("DELETE FROM message WHERE place <= ?", (last,)).rowcount
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise SpoolError(f"The spool {self.path} cannot be written: {error}.") from error
+
+    def close(self) -> None:
+        """Close the file and let another bridge have it."""
+        self._file.close()
+        os.close(self._lock)
+
+    def _roll_back(self) -> None:
+        if self._file.in_transaction:
+            self._file.execute("ROLLBACK")

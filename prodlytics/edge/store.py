@@ -1,0 +1,196 @@
+"""Messages into the database: one batch, one transaction.
+
+Belongs here: the writer's connection, its patience, what happens to a batch that the database refuses. Does not belong
+here: when to write (`bridge`), how samples are stored (`db.telemetry`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from prodlytics.db import dirty, quarantine, telemetry
+from prodlytics.db.connect import DatabaseUnavailable, connect
+from prodlytics.edge.feeds import Feeds
+from prodlytics.edge.inbox import Message
+from prodlytics.edge.spool import AlreadyRunningError
+from prodlytics.formats.sample import Parsed, losers_of
+
+#: What has to be done anew where samples arrived.
+DERIVED = ("archive/machine_telemetry", "machine_states", "production_events")
+
+
+@dataclass
+class Written:
+    """What became of messages.
+
+    Attributes:
+        samples: Samples stored that were not there before.
+        duplicates: Samples that were there already: redelivered.
+        quarantined: Reason to number of records.
+        newest: Machine to its newest sample, seconds since 1970 UTC.
+    """
+
+    samples: int = 0
+    duplicates: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: Written) -> None:
+        """Another part of the same messages."""
+        self.samples += other.samples
+        self.duplicates += other.duplicates
+        for reason, count in other.quarantined.items():
+            self.quarantined[reason] = self.quarantined.get(reason, 0) + count
+        for machine, time in other.newest.items():
+            self.newest[machine] = max(time, self.newest.get(machine, time))
+
+
+class Store:
+    """The database as the bridge sees it."""
+
+    def __init__(self, url: str, feeds: Feeds, patience_s: float) -> None:
+        """Open nothing yet.
+
+        Args:
+            url: The product's database.
+            feeds: How messages are read.
+            patience_s: How long a statement may take before the database counts as away: a server that hangs keeps
+                its connections open.
+        """
+        self._url = make_conninfo(url, tcp_user_timeout=str(int(patience_s * 1000)), keepalives_idle="5")
+        self._feeds = feeds
+        self._patience_s = patience_s
+        self._conn: psycopg.Connection[Any] | None = None
+        self._tags = telemetry.TagIds()
+        self._was_alone = False
+
+    def write(self, messages: Sequence[Message]) -> Written:
+        """Store messages; when this returns they are committed.
+
+        Raises:
+            DatabaseUnavailable: The database is away or hangs; nothing may be acknowledged, all may be sent again.
+            AlreadyRunningError: Another bridge feeds this plant into this database.
+        """
+        try:
+            with self._watched(self._connection()) as conn, conn.transaction():
+                return self._write(conn, messages)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise DatabaseUnavailable(f"The database went away: {_first_line(error)}.") from error
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            self._tags.forget()
+            return self._apart(messages, error)
+
+    def close(self) -> None:
+        """Close the connection; the next write opens another."""
+        self._tags.forget()
+        if self._conn is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._conn.close()
+            self._conn = None
+
+    def settle(self) -> None:
+        """Turn what arrived into dirty marks, on a connection of its own: it may wait for a computation."""
+        with connect(self._url) as conn:
+            dirty.settle_arrivals(conn)
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        if self._conn is None:
+            conn = connect(self._url)
+            held = conn.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended('prodlytics/bridge/' || %s, 0))",
+                (self._feeds.plant.plant,),
+            ).fetchone()
+            conn.commit()
+            if not held or not held[0]:
+                conn.close()
+                raise AlreadyRunningError(
+                    f"Another bridge feeds plant {self._feeds.plant.plant} into this database. Stop it first."
+                )
+            self._conn = conn
+        return self._conn
+
+    @contextlib.contextmanager
+    def _watched(self, conn: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+        """Hang up on a server that does not answer: waiting for it would be waiting for ever."""
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self._patience_s, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield conn
+        finally:
+            timer.cancel()
+
+    def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> Written:
+        now = dt.datetime.now(dt.UTC)
+        written = Written()
+        touched: set[tuple[str, dt.datetime]] = set()
+        for parsed in self._feeds.parse(messages, now):
+            written.add(self._store(conn, parsed, now, touched))
+        if touched:
+            dirty.note_arrivals(conn, touched, DERIVED, "live feed")
+        return written
+
+    def _store(
+        self, conn: psycopg.Connection[Any], parsed: Parsed, now: dt.datetime, touched: set[tuple[str, dt.datetime]]
+    ) -> Written:
+        written = Written()
+        if len(parsed.bad):
+            _quarantine(conn, parsed.bad, written)
+        if parsed.good.empty:
+            return written
+        result = telemetry.write_samples(conn, parsed.good, ingested_at=now, tags=self._tags)
+        written.samples, written.duplicates = result.stored, result.duplicates
+        if len(result.conflicts):
+            _quarantine(conn, losers_of(result.conflicts), written)
+        newest = parsed.good.groupby("machine_id", observed=True)["time"].max()
+        written.newest = {str(machine): time.timestamp() for machine, time in newest.items()}
+        pairs = result.touched.itertuples(index=False, name=None)
+        touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
+        return written
+
+    def _apart(self, messages: Sequence[Message], error: psycopg.Error) -> Written:
+        """Find the message the database refuses, put it into quarantine and store the others."""
+        if len(messages) > 1:
+            half = len(messages) // 2
+            written = self.write(messages[:half])
+            written.add(self.write(messages[half:]))
+            return written
+        import pandas as pd
+
+        written = Written()
+        refused = {
+            "reason": "refused_by_database",
+            "detail": _first_line(error),
+            "payload": messages[0].payload[:2000].decode("utf-8", "backslashreplace"),
+        }
+        with self._watched(self._connection()) as conn, conn.transaction():
+            _quarantine(conn, pd.DataFrame([refused]), written, origin=f"mqtt topic {messages[0].topic}")
+        return written
+
+
+def _quarantine(conn: psycopg.Connection[Any], rows: Any, written: Written, origin: str = "mqtt") -> None:
+    # Without a position: a message that is delivered again is the same row.
+    quarantine.store(conn, "machine_telemetry", rows.assign(position=None), origin=origin)
+    for reason, count in rows["reason"].value_counts().items():
+        written.quarantined[str(reason)] = written.quarantined.get(str(reason), 0) + int(count)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

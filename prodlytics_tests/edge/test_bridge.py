@@ -1,0 +1,90 @@
+"""What the broker took is in the database, once, whatever dies in between."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, quarantined, stored, wait_until
+from prodlytics_tests.servers.mosquitto import Broker
+
+pytestmark = pytest.mark.xdist_group("edge")
+
+
+def test_what_is_published_is_stored_with_its_own_time(
+    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(200)
+        machine.say(20, samples=100)
+        wait_until(lambda: len(stored(database)) == len(machine.said), "all samples stored")
+        assert stored(database) == machine.said
+        assert running.metric("samples_total") == 2200
+        assert running.stop() == 0
+        machine.leave()
+
+
+def test_a_bridge_that_is_killed_again_and_again_loses_nothing(
+    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+        machine = Machine(mosquitto.port)
+        dice = random.Random(20261123)
+        for _ in range(4):
+            for _ in range(10):
+                machine.say(30)
+                time.sleep(dice.uniform(0, 0.03))
+            running.kill()
+            machine.say(50)
+            running.start()
+        wait_until(lambda: len(stored(database)) == len(machine.said), "all samples stored")
+        assert stored(database) == machine.said
+        machine.leave()
+
+
+def test_poison_is_explained_and_stops_nobody(
+    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
+) -> None:
+    now = int(time.time() * 1000)
+    poison = {
+        "bad_json": b'{"timestamp": 1, "values": [{"id": "AB_Line1.Press01.PartC',
+        "bad_utf8": b"\xff\xfe{}",
+        "unknown_shape": b"[]",
+        "unknown_machine": json.dumps({"id": "Nobody.Knows.Me", "v": 1, "q": True, "t": now}).encode(),
+        "not_a_number": json.dumps({"id": "AB_Line1.Press01.X", "v": float("nan"), "q": True, "t": now}).encode(),
+        "future_time": json.dumps({"id": "AB_Line1.Press01.X", "v": 1, "q": True, "t": now + 31_536_000_000}).encode(),
+        "before_first_day": json.dumps({"id": "AB_Line1.Press01.X", "v": 1, "q": True, "t": 1}).encode(),
+        "unstorable_text": json.dumps({"id": "AB_Line1.Press01.X", "v": "a\x00b", "q": True, "t": now}).encode(),
+    }
+    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+        machine = Machine(mosquitto.port)
+        for payload in poison.values():
+            machine.says(payload)
+            machine.say(1)
+        machine.says(b"{" * 10_000_000)
+        machine.say(1)
+        wait_until(lambda: len(stored(database)) == len(machine.said), "the good ones stored")
+        wait_until(lambda: len(quarantined(database)) == len(poison) + 1, "each bad one explained")
+        assert sorted(reason for reason, _ in quarantined(database)) == sorted([*poison, "bad_json"])
+        assert running.health() == (True, [])
+        machine.leave()
+
+
+def test_a_second_bridge_refuses(mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path) -> None:
+    """In the same folder, and in another one with the same database: it says so, and the first goes on."""
+    with bridge(mosquitto, database, tmp_path / "one", plant_file) as running:
+        machine = Machine(mosquitto.port)
+        for home in ("one", "two"):
+            second = BridgeProcess(mosquitto.port, database, tmp_path / home, plant_file).start()
+            assert second.process is not None
+            assert second.process.wait(60) == 1
+            assert "Another bridge" in second.log
+        machine.say(10)
+        wait_until(lambda: stored(database) == machine.said, "the first one still stores")
+        assert running.health() == (True, [])
+        machine.leave()
