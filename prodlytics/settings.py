@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     "Where the bridge serves /healthz and /metrics."
     bridge_spool: Path | None = None
     "Where the bridge keeps messages while the database is away; without it `home`/bridge."
+    bridge_hold_s: float = 60.0
+    "For how long messages stay with the broker while the database is away, before they go to the spool."
+    bridge_patience_s: float = 10.0
+    "After how long without an answer the database counts as away."
+    bridge_spool_limit_mb: int = 20_000
+    "How large the spool may grow; then messages stay with the broker."
 
     @property
     def archive_place(self) -> str:

@@ -51,6 +51,7 @@ class Options:
         patience_s: After how long without an answer the database counts as away.
         receive_maximum: Messages the broker sends before the first is acknowledged; MQTT allows 65,535.
         inbox_bytes: Bytes that may wait in memory.
+        spool_limit_bytes: How large the spool may grow.
     """
 
     url: str
@@ -64,6 +65,7 @@ class Options:
     patience_s: float = 10.0
     receive_maximum: int = 20_000
     inbox_bytes: int = 64 * 2**20
+    spool_limit_bytes: int = 20_000_000_000
 
 
 class Bridge:
@@ -80,7 +82,7 @@ class Bridge:
         self.options = options
         self.metrics = Metrics()
         feeds = Feeds(plant)
-        self._spool = Spool(options.folder)
+        self._spool = Spool(options.folder, options.spool_limit_bytes)
         self._inbox = Inbox(options.inbox_bytes)
         self._store = Store(options.url, feeds, options.patience_s)
         self._broker = Broker(

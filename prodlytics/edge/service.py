@@ -47,6 +47,9 @@ def run_bridge(settings: Settings) -> None:
         ca_file=settings.mqtt_ca_file,
         http_host=host,
         http_port=int(port),
+        hold_s=settings.bridge_hold_s,
+        patience_s=settings.bridge_patience_s,
+        spool_limit_bytes=settings.bridge_spool_limit_mb * 1_000_000,
     )
     try:
         bridge = Bridge(plant, options)

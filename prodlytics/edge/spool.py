@@ -27,7 +27,7 @@ class AlreadyRunningError(Exception):
 class Spool:
     """A queue of messages in a file; one process at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
         """Open or make it.
 
         Raises:
@@ -52,6 +52,8 @@ class Spool:
             self._file = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = FULL")
+            (page_size,) = self._file.execute("PRAGMA page_size").fetchone()
+            self._file.execute(f"PRAGMA max_page_count = {max(1, limit_bytes // page_size)}")
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
                 " payload BLOB NOT NULL, arrived_us INTEGER NOT NULL)"
@@ -83,7 +85,9 @@ class Spool:
             self._file.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise SpoolError(f"The spool {self.path} takes no more: {error}. Is the disk full?") from error
+            raise SpoolError(
+                f"The spool {self.path} takes no more: {error}. Is the disk full, or its limit reached?"
+            ) from error
         self._depth += len(messages)
 
     def oldest(self, most: int, most_bytes: int) -> tuple[list[Message], int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as mqtt
 import psycopg
@@ -87,6 +89,10 @@ class BridgeProcess:
     home: Path
     plant: Path
     http_port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
+    "More of the environment, without the prefix."
+    largest_file: int | None = None
+    "Bytes: what a full disk looks like to a process."
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> BridgeProcess:
@@ -97,13 +103,20 @@ class BridgeProcess:
             "PRODLYTICS_BRIDGE_HTTP": f"127.0.0.1:{self.http_port}",
             "PRODLYTICS_HOME": str(self.home),
             "PRODLYTICS_PLANT": str(self.plant),
+            **{f"PRODLYTICS_{name}": value for name, value in self.settings.items()},
         }
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "bridge.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "prodlytics.cli", "bridge"], env=environment, stdout=log, stderr=log
             )
+        if self.largest_file is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self.largest_file, resource.RLIM_INFINITY))
         return self
+
+    def disk_has_space_again(self) -> None:
+        assert self.process is not None
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def health(self) -> tuple[bool, list[str]]:
         """Whether it says that it is well, and what it complains of."""
@@ -116,12 +129,13 @@ class BridgeProcess:
             return False, ["no answer"]
 
     def metric(self, name: str) -> float:
-        """One number of /metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=5) as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(f"prodlytics_bridge_{name} "):
-                    return float(line.split()[-1])
-        return 0.0
+        """One number of /metrics; not a number while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return float("nan")
+        return next(float(line.split()[-1]) for line in lines if line.startswith(f"prodlytics_bridge_{name} "))
 
     def kill(self) -> None:
         assert self.process is not None
@@ -140,9 +154,9 @@ class BridgeProcess:
 
 
 @contextmanager
-def bridge(broker: Broker, database: str, home: Path, plant: Path) -> Iterator[BridgeProcess]:
+def bridge(broker: Broker, database: str, home: Path, plant: Path, **more: Any) -> Iterator[BridgeProcess]:
     """A running bridge that is well."""
-    process = BridgeProcess(broker.port, database, home, plant).start()
+    process = BridgeProcess(broker.port, database, home, plant, **more).start()
     try:
         wait_until(lambda: process.health()[0], f"a healthy bridge: {process.log}")
         yield process

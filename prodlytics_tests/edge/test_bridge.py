@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, quarantined, stored, wait_until
 from prodlytics_tests.servers.mosquitto import Broker
 
 pytestmark = pytest.mark.xdist_group("edge")
 
 
-def test_what_is_published_is_stored_with_its_own_time(
-    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
-) -> None:
-    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+def test_what_is_published_is_stored_with_its_own_time(mosquitto: Broker, database: str, tmp_path: Path) -> None:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         machine = Machine(mosquitto.port)
         machine.say(200)
         machine.say(20, samples=100)
@@ -30,9 +29,9 @@ def test_what_is_published_is_stored_with_its_own_time(
 
 
 def test_a_bridge_that_is_killed_again_and_again_loses_nothing(
-    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
+    mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:
-    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         machine = Machine(mosquitto.port)
         dice = random.Random(20261123)
         for _ in range(4):
@@ -47,9 +46,7 @@ def test_a_bridge_that_is_killed_again_and_again_loses_nothing(
         machine.leave()
 
 
-def test_poison_is_explained_and_stops_nobody(
-    mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path
-) -> None:
+def test_poison_is_explained_and_stops_nobody(mosquitto: Broker, database: str, tmp_path: Path) -> None:
     now = int(time.time() * 1000)
     poison = {
         "bad_json": b'{"timestamp": 1, "values": [{"id": "AB_Line1.Press01.PartC',
@@ -61,7 +58,7 @@ def test_poison_is_explained_and_stops_nobody(
         "before_first_day": json.dumps({"id": "AB_Line1.Press01.X", "v": 1, "q": True, "t": 1}).encode(),
         "unstorable_text": json.dumps({"id": "AB_Line1.Press01.X", "v": "a\x00b", "q": True, "t": now}).encode(),
     }
-    with bridge(mosquitto, database, tmp_path, plant_file) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         machine = Machine(mosquitto.port)
         for payload in poison.values():
             machine.says(payload)
@@ -75,12 +72,12 @@ def test_poison_is_explained_and_stops_nobody(
         machine.leave()
 
 
-def test_a_second_bridge_refuses(mosquitto: Broker, database: str, tmp_path: Path, plant_file: Path) -> None:
+def test_a_second_bridge_refuses(mosquitto: Broker, database: str, tmp_path: Path) -> None:
     """In the same folder, and in another one with the same database: it says so, and the first goes on."""
-    with bridge(mosquitto, database, tmp_path / "one", plant_file) as running:
+    with bridge(mosquitto, database, tmp_path / "one", DEMO_PLANT) as running:
         machine = Machine(mosquitto.port)
         for home in ("one", "two"):
-            second = BridgeProcess(mosquitto.port, database, tmp_path / home, plant_file).start()
+            second = BridgeProcess(mosquitto.port, database, tmp_path / home, DEMO_PLANT).start()
             assert second.process is not None
             assert second.process.wait(60) == 1
             assert "Another bridge" in second.log

@@ -1,0 +1,101 @@
+"""The database, the broker, the network and the disk go away and come back: nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.edge.rig import Machine, bridge, stored, wait_until
+from prodlytics_tests.edge.wire import Wire
+from prodlytics_tests.servers.mosquitto import Broker
+
+pytestmark = pytest.mark.xdist_group("edge")
+QUICK = {"BRIDGE_HOLD_S": "1", "BRIDGE_PATIENCE_S": "2"}
+
+
+@pytest.fixture
+def wire(database: str) -> Iterator[Wire]:
+    cable = Wire(database)
+    yield cable
+    cable.close()
+
+
+def test_a_database_that_is_away_for_long_costs_nothing(
+    mosquitto: Broker, database: str, wire: Wire, tmp_path: Path
+) -> None:
+    """First the broker holds the messages, then the gateway's disk; a kill in between changes nothing."""
+    with bridge(mosquitto, wire.url, tmp_path, DEMO_PLANT, settings=QUICK) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(100)
+        wire.cut()
+        machine.say(500)
+        wait_until(lambda: running.metric("spooled_messages") >= 500, f"messages on the disk: {running.log}")
+        healthy, problems = running.health()
+        assert not healthy
+        assert "No database" in problems[0]
+        running.kill()
+        running.start()
+        machine.say(300)
+        wait_until(lambda: running.metric("spooled_messages") >= 800, "more messages on the disk")
+        wire.mend()
+        machine.say(100)
+        wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(database) == machine.said
+        wait_until(lambda: running.health() == (True, []), "well again")
+        assert running.metric("spooled_messages") == 0
+        machine.leave()
+
+
+def test_a_database_that_hangs_is_left(mosquitto: Broker, database: str, wire: Wire, tmp_path: Path) -> None:
+    """The connection stays open and no answer comes: after its patience the bridge spools, and later goes on."""
+    with bridge(mosquitto, wire.url, tmp_path, DEMO_PLANT, settings=QUICK) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(50)
+        wire.go_dead()
+        machine.say(200)
+        wait_until(lambda: running.metric("spooled_messages") >= 200, f"messages on the disk: {running.log}")
+        wire.cut()
+        wire.mend()
+        wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(database) == machine.said
+        machine.leave()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_broker_that_restarts_or_dies_loses_nothing_it_acknowledged(
+    mosquitto: Broker, database: str, tmp_path: Path, how: str
+) -> None:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
+        machine = Machine(mosquitto.port)
+        for _ in range(3):
+            machine.say(200)
+            getattr(mosquitto, how)()
+            mosquitto.start()
+            wait_until(lambda: running.health()[0], "the bridge is back")
+        machine.say(100)
+        wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(database) == machine.said
+        machine.leave()
+
+
+def test_a_full_disk_leaves_messages_with_the_broker_and_says_so(
+    mosquitto: Broker, database: str, wire: Wire, tmp_path: Path
+) -> None:
+    with bridge(mosquitto, wire.url, tmp_path, DEMO_PLANT, settings=QUICK, largest_file=200_000) as running:
+        machine = Machine(mosquitto.port)
+        wire.cut()
+        for _ in range(30):
+            machine.say(20, samples=20)
+        wait_until(
+            lambda: any("stay with the broker" in problem for problem in running.health()[1]),
+            f"a complaint about the disk: {running.log}",
+        )
+        running.disk_has_space_again()
+        wire.mend()
+        wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(database) == machine.said
+        wait_until(lambda: running.health() == (True, []), "well again")
+        machine.leave()
