@@ -44,7 +44,8 @@ class ContradictionError(ValueError):
 def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
-        _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing, _feeds,
+        _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing,
+        _feeds,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
