@@ -89,9 +89,8 @@ def reason_entries(plant: Plant, timeline: Timeline, end: int, seed: tuple[int, 
         if wrong and rng.random() < 0.4 and corrected < end:
             undo = dict(first, kind="undo", undoes=first, why="wrong reason chosen", entered_at=corrected)
             undo["reason_code"] = None
-            undo["entered_by"] = "9001"
             right = _reason(timeline, stop.begin, stop.end, stop.reason, "9001", corrected + 20_000)
-            rows += [undo, right]
+            rows += [dict(row, entered_by="9001", source="supervisor") for row in (undo, right)]
     return rows
 
 
