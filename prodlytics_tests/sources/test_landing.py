@@ -259,3 +259,16 @@ def test_a_clock_gone_wrong_is_quarantined_with_its_time(plain_database: str, tm
         ("future_time", False),
         ("before_first_day", True),
     ]
+
+
+def test_a_late_state_of_a_machine_that_settles_is_asked_for_an_hour_further(
+    plain_database: str, tmp_path: Path
+) -> None:
+    """What toggles belongs to a state of up to an hour before it, maybe of the day before."""
+    state = {"map": {"1": "running"}, "settle_s": 3}
+    machine = {"id": "Press01", "name": "One", "line": "L1", "aliases": ["AB.Press01"], "state": state}
+    put(tmp_path, "telemetry/a.ndjson", kep(("AB.Press01.MachineState", 0, 1)))
+    load_pending(plain_database, landing_plant(machines=[machine]), str(tmp_path))
+    found = rows(plain_database, "SELECT quarter FROM dirty_mark WHERE dataset = 'machine_states' ORDER BY 1")
+    assert found == [(at(0),), (at(3600),)]
+    assert rows(plain_database, "SELECT quarter FROM dirty_mark WHERE dataset = 'production_events'") == [(at(0),)]
