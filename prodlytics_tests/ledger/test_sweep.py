@@ -43,7 +43,7 @@ def pieces_of(rows: pd.DataFrame) -> list[Piece]:
     ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(made=shops())
 def test_every_microsecond_is_what_the_rules_say(made: tuple[Plant, Shop, int, int]) -> None:
     plant, shop, low, high = made
