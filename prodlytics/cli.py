@@ -7,6 +7,7 @@ the work. Exit codes: 0 done, 1 it failed, 2 you asked wrongly; what went wrong 
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import os
 import sys
@@ -141,6 +142,9 @@ def explain(
     plant = load_plant(settings.plant)
     with connect(database_url(settings)) as conn:
         explained = explain_from(conn, plant, machine, hour, whole_day=as_csv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file for a program is UTF-8 whatever the terminal speaks; on a screen a letter may be lost, not the page.
+        sys.stdout.reconfigure(encoding="utf-8" if as_csv else None, errors="replace")
     if as_csv:
         sys.stdout.write(day_as_csv(explained))
     elif as_json:

@@ -269,11 +269,13 @@ def shown(column: str, value: Any) -> str:
     """A value of `oee_hourly` with its unit."""
     if value is None:
         return "empty"
+    if column not in _NUMBERS:
+        return str(value)
+    # The decimal number the float stands for, so that 0.86625 is rounded as it is on paper.
+    number = Fraction(str(value))
     if column in _RATIOS:
-        return percent(Fraction(value))
-    if column.endswith("_us"):
-        return seconds(Fraction(value))
-    return pieces(Fraction(value)) if column.endswith("_count") else str(value)
+        return percent(number)
+    return seconds(number) if column.endswith("_us") else pieces(number)
 
 
 def label(bucket: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from prodlytics.kpi.explain_figures import Difference, Figures, Formula
 
+#: So many differences are told in the one sentence about them.
+TOLD = 4
 CountsAs = Literal["run", "lost", "outside"]
 
 
@@ -229,8 +231,8 @@ class Explanation:
         """What is wrong with the stored row, in one sentence; None when it is what its parts give."""
         if not self.differences:
             return None
-        told = "; ".join(difference.as_text() for difference in self.differences[:4])
-        more = len(self.differences) - 4
+        told = "; ".join(difference.as_text() for difference in self.differences[:TOLD])
+        more = len(self.differences) - TOLD
         told += f"; and {more} more" if more > 0 else ""
         why = (
             f"it waits to be computed again ({self.marks[0].cause})"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import shutil
 import textwrap
 from collections import defaultdict
@@ -25,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prodlytics.kpi.explain_figures import BUCKETS, decimal, label, pieces, seconds, shown
-from prodlytics.kpi.explained import Count, Explanation, Restatement, Stop
+from prodlytics.kpi.explained import TOLD, Count, Explanation, Restatement, Stop
 from prodlytics.report.words import long_date
 
 #: Width without a terminal, e.g. in a pipe or a mail.
@@ -91,7 +92,8 @@ def as_text(explanation: Explanation, *, width: int = WIDTH, colours: bool = Fal
     for part in _parts(explanation, width):
         console.print(part)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    return "\n".join(lines) + "\n"
+    # A rule of plain hyphens can be written in every encoding.
+    return "\n".join(lines).replace("─", "-") + "\n"
 
 
 def terminal_width(stream: TextIO) -> int:
@@ -161,7 +163,7 @@ def _head(one: Explanation, clock: Clock) -> Iterable[Text]:
     if one.verdict:
         yield Text("")
         yield _line(one.verdict, "bold red")
-        for difference in one.differences:
+        for difference in one.differences[TOLD:]:
             yield _line(f"  {difference.as_text()}", "red")
         yield _line(f"  Compute the day again: prodlytics backfill {one.production_date}", "red")
     odd = [interval for interval in one.intervals if interval.expected_bucket != interval.bucket]
@@ -178,9 +180,10 @@ def _formulas(one: Explanation, width: int) -> Iterable[Text]:
     for formula in one.formulas:
         rule = f"{formula.rule} = " if formula.rule else ""
         line = f"{formula.name.ljust(name_width)} = {rule}{formula.filled_in} = {formula.result}"
-        # What does not fit continues below the numbers, so that the names stand out.
-        for part in textwrap.wrap(clean(line), width, subsequent_indent=" " * (name_width + 3)):
-            yield Text(part)
+        # What does not fit continues below the numbers, so that the names stand out; a number keeps its unit.
+        line = re.sub(r"(\d) ([s%])", "\\1\u00a0\\2", clean(line))
+        for part in textwrap.wrap(line, width, subsequent_indent=" " * (name_width + 3)):
+            yield Text(part.replace("\u00a0", " "))
 
 
 def _intervals(one: Explanation, clock: Clock, width: int) -> Table:

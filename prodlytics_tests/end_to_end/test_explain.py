@@ -133,6 +133,13 @@ def test_an_hour_in_text_names_sources_people_and_calendar(explain: Explain) -> 
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
 
 
+def test_a_screen_that_knows_only_ascii_shows_the_page(computed: PlantRun, tmp_path: Path) -> None:
+    settings = {"PRODLYTICS_DATABASE_URL": computed.url, "PYTHONIOENCODING": "ascii"}
+    done = prodlytics("explain", "Press01", "2026-10-30T10", home=tmp_path, **settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-----" in done.stdout
+
+
 def test_the_hour_that_occurs_twice_needs_its_offset(explain: Explain) -> None:
     asked = explain("Press01", "2026-11-01T01")
     assert asked.returncode == 2

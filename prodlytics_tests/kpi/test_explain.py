@@ -300,11 +300,12 @@ def test_the_other_conventions_are_told_in_words_and_in_the_formula() -> None:
 
 
 def test_rounding_is_as_on_paper() -> None:
-    # 1,155 s of 4 000 s would be 28.875 %: half is rounded up. Here 41.58 min of 48 planned = 86.625 %.
+    # 41.58 of 48 planned minutes are 86.625 %: half is rounded up, in the formula and in the head.
     said = states((41.58, "running"), (6.42, "fault"))
     one = explained(floor.plant(), said, PLANNED, events())[0]
     assert one.figures.availability == Fraction(86625, 100000)
     assert "= 86.63 %" in as_text(one)
+    assert "(availability 86.63 %," in as_text(one)
 
 
 def test_nothing_of_a_machine_is_lost_between_hours() -> None:
