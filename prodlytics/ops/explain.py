@@ -72,13 +72,18 @@ def explain_from(
 
     Raises:
         NoSuchHourError: There is no such machine or hour.
-        NothingToExplainError: The hour has not been computed.
+        NothingToExplainError: The hour has not been computed, or the database has no such tables yet.
     """
+    from psycopg.errors import UndefinedColumn, UndefinedTable
+
     asked = find_machine(plant, machine)
-    if whole_day and _is_day(hour):
-        return explain_day(conn, plant, asked, find_day(plant, hour))
-    one = explain_hour(conn, plant, asked, find_instant(plant, hour, dt.datetime.now(dt.UTC)))
-    return explain_day(conn, plant, asked, one.production_date) if whole_day else [one]
+    try:
+        if whole_day and _is_day(hour):
+            return explain_day(conn, plant, asked, find_day(plant, hour))
+        one = explain_hour(conn, plant, asked, find_instant(plant, hour, dt.datetime.now(dt.UTC)))
+        return explain_day(conn, plant, asked, one.production_date) if whole_day else [one]
+    except (UndefinedTable, UndefinedColumn) as error:
+        raise NothingToExplainError("The database is not at this version yet: run prodlytics migrate.") from error
 
 
 def _is_day(text: str) -> bool:

@@ -28,6 +28,7 @@ from prodlytics.plant.model import Plant
 from prodlytics.report.explain_text import as_text
 from prodlytics_tests.kpi import floor
 from prodlytics_tests.kpi.floor import entries, entry, events, state_spans, states
+from prodlytics_tests.servers.databases import empty_database
 
 NOW = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 LATER = dt.datetime(2026, 3, 5, 12, tzinfo=dt.UTC)
@@ -220,3 +221,12 @@ def test_a_ledger_without_the_hour_says_what_to_do(plain_database: str) -> None:
         conn.execute("DELETE FROM machine_time WHERE time_bucket = %s", (floor.SIX,))
         with pytest.raises(NothingToExplainError, match="prodlytics backfill 2026-03-02"):
             explain_hour(conn, plant, plant.machines[0], floor.SIX)
+
+
+def test_a_database_without_tables_is_one_sentence(plain_server: str) -> None:
+    with (
+        empty_database(plain_server) as url,
+        psycopg.connect(url) as conn,
+        pytest.raises(NothingToExplainError, match="run prodlytics migrate"),
+    ):
+        explain_from(conn, floor.plant(), "M1", "2026-03-02T10")
