@@ -24,9 +24,7 @@ from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Message
 from prodlytics.edge.spool import AlreadyRunningError
 from prodlytics.formats.sample import Parsed, losers_of
-
-#: What has to be done anew where samples arrived.
-DERIVED = ("archive/machine_telemetry", "machine_states", "production_events")
+from prodlytics.sources.touched import concerned
 
 
 @dataclass
@@ -142,8 +140,9 @@ class Store:
         touched: set[tuple[str, dt.datetime]] = set()
         for parsed in self._feeds.parse(messages, now):
             written.add(self._store(conn, parsed, now, touched))
-        if touched:
-            dirty.note_arrivals(conn, touched, DERIVED, "live feed")
+        for datasets, moments in concerned(self._feeds.plant, touched, now):
+            if moments:
+                dirty.note_arrivals(conn, moments, datasets, "live feed")
         return written
 
     def _store(

@@ -14,8 +14,8 @@ from prodlytics.db import dirty, quarantine, telemetry
 from prodlytics.formats import kepserverex, table
 from prodlytics.formats.judge import Rules
 from prodlytics.formats.sample import Parsed, losers_of
-from prodlytics.kpi.flaps import LONGEST_FLAP
 from prodlytics.sources.counts import Counts
+from prodlytics.sources.touched import concerned
 from prodlytics.sources.unpack import unpacked
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from prodlytics.plant.model import LandingFormat, Plant
 
-#: What has to be done anew where samples arrived.
-DERIVED = ("archive/machine_telemetry", "machine_states", "production_events")
 _PARQUET = b"PAR1"
 
 
@@ -40,13 +38,9 @@ def load_samples(
     touched: set[tuple[str, dt.datetime]] = set()
     for parsed in read_samples(file, form, Rules.of(plant, now), name):
         _store(conn, parsed, name, now, counts, touched)
-    for dataset in DERIVED:
-        dirty.mark(conn, dataset, touched, f"landed file {name}")
-    settling = {machine.id for machine in plant.machines if machine.state.settle_s is not None}
-    later = {(machine, time + LONGEST_FLAP) for machine, time in touched if machine in settling}
-    # What lies ahead is derived in its time.
-    if later := {(machine, time) for machine, time in later if time <= now}:
-        dirty.mark(conn, "machine_states", later - touched, f"landed file {name}")
+    for datasets, moments in concerned(plant, touched, now):
+        for dataset in datasets:
+            dirty.mark(conn, dataset, moments, f"landed file {name}")
     return counts
 
 
