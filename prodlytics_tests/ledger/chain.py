@@ -82,11 +82,12 @@ class Chain:
 
     def empty(self) -> None:
         """A database as new."""
-        tables = "machine_states, production_events, plan_calendar, downtime_events, scrap_events, machine_time,"
+        tables = (
+            "machine_states, production_events, plan_calendar, downtime_events, scrap_events, machine_time, oee_hourly,"
+            " oee_shift, restatements, dirty_mark, arrival, quarantine, operator_entries, work_orders,"
+            " telemetry_sample, tag, reason_codes"
+        )
         with psycopg.connect(self.database.address()) as conn:
             # Replication mode: the trigger that keeps entries append-only is not what is tested here.
             conn.execute("SET session_replication_role = replica")
-            conn.execute(
-                f"TRUNCATE {tables} oee_hourly, oee_shift, restatements, dirty_mark, arrival, quarantine, operator_entries,"
-                " work_orders, telemetry_sample, tag, reason_codes"
-            )
+            conn.execute(f"TRUNCATE {tables}")
