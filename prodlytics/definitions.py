@@ -14,6 +14,7 @@ from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.downtime_events import downtime_events
 from prodlytics.assets.kpi_rollup import kpi_rollup
+from prodlytics.assets.losses import losses
 from prodlytics.assets.machine_config import machine_config
 from prodlytics.assets.machine_states import machine_states
 from prodlytics.assets.machine_telemetry import machine_telemetry
@@ -49,6 +50,7 @@ ASSETS = (
     oee_hourly,
     oee_shift,
     kpi_rollup,
+    losses,
     daily_report,
 )
 

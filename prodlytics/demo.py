@@ -149,8 +149,7 @@ def _summary(
     oee = read(conn, sql("select_all_oee")).assign(plant=plant.plant)
     whole = roll_up(oee, ["plant"], plant.convention).iloc[0]
     machines = roll_up(oee, ["machine_id"], plant.convention).dropna(subset=["oee"]).sort_values("oee")
-    losses = loss_tree(read(conn, sql("select_all_ledger")), oee, read(conn, sql("select_all_scrap")), plant)
-    top = losses.groupby(["loss", "reason_code"], dropna=False)[["minutes", "cost"]].sum()
+    top = loss_tree(read(conn, sql("select_all_losses")), ["loss", "reason_code"])
     counts: dict[str, int] = dict(conn.execute(sql("count_demo_rows")).fetchall())
     report = conn.execute(sql("select_newest_working_day")).fetchone()
     folder = settings.home / "reports"
@@ -168,7 +167,7 @@ def _summary(
         "currency": plant.currency,
         "top_losses": [
             {"loss": row["loss"], "reason_code": row["reason_code"], "minutes": row["minutes"], "cost": row["cost"]}
-            for row in top.sort_values("minutes", ascending=False).head(8).reset_index().to_dict("records")
+            for row in top.sort_values("minutes", ascending=False).head(8).to_dict("records")
         ],
         "rows": {name: int(count) for name, count in counts.items()},
         "failed_checks": list({(check.asset, check.name): vars(check) for check in outcome.failed_checks}.values()),
@@ -187,8 +186,7 @@ def _print(console: Console, plant: Plant, summary: dict[str, Any], outcome: Out
     console.print(f"Worst machine: {summary['worst_machine']} with {summary['worst_machine_oee']:.1%}")
     table = Table("Top losses", "reason", "minutes", summary["currency"])
     for loss in summary["top_losses"]:
-        reason = loss["reason_code"] if isinstance(loss["reason_code"], str) else "-"
-        table.add_row(loss["loss"], reason, f"{loss['minutes']:,.0f}", f"{loss['cost']:,.0f}")
+        table.add_row(loss["loss"], loss["reason_code"] or "-", f"{loss['minutes']:,.0f}", f"{loss['cost']:,.0f}")
     console.print(table)
     rows = summary["rows"]
     console.print(", ".join(f"{count:,} {name}" for name, count in rows.items()))

@@ -33,7 +33,7 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
     @dataset_asset(
         plant,
         "daily_report",
-        deps=["oee_hourly", "machine_time", "downtime_events", "scrap_events", "operator_entries"],
+        deps=["oee_hourly", "machine_time", "downtime_events", "scrap_events", "losses", "operator_entries"],
         checks={"says_what_the_tables_say": "Is the OEE in the report the one of the tables?"},
         running_day=False,
         freshness=DAILY,
@@ -112,6 +112,7 @@ def _read(
         ledger=read(conn, sql("select_ledger_of_day"), span),
         stops=read(conn, sql("select_stops_of_day"), span),
         scrap=read(conn, sql("select_scrap_of_day"), span),
+        losses=read(conn, sql("select_losses_of_day"), span),
         restatements=read(conn, sql("select_restatements_of_day"), span),
         quarantine=read(conn, sql("count_quarantine_of_day"), span),
     )

@@ -26,6 +26,11 @@ class Field:
 STATES = ("running", "idle", "starved", "blocked", "fault", "setup", "off", "unknown")
 STOP_BUCKETS = ("failure", "changeover", "planned_stop", "other_stop", "micro_stop")
 BUCKETS = ("running", *STOP_BUCKETS, "break", "not_scheduled", "unknown")
+#: The six big losses, what the convention may count beside them, and running time that cannot be judged.
+LOSSES = (
+    "unplanned_stop", "changeover", "micro_stop", "reduced_speed", "defects", "startup", "planned_stop", "unknown",
+    "no_ideal_cycle",
+)  # fmt: skip
 PLANS = ("planned", "break", "planned_stop", "not_scheduled")
 ENTRY_KINDS = ("reason", "split", "merge", "scrap", "production", "note", "undo")
 EVENT_TYPES = ("cycle_complete", "reject", "rework", "state_change", "alarm")
@@ -108,6 +113,14 @@ FIELDS: dict[str, Field] = {
     "material_cost": Field("numeric", "Material lost, in the row's currency.", "currency", minimum=0),
     "labor_cost": Field("numeric", "Labour lost up to here, in the row's currency.", "currency", minimum=0),
     "machine_cost": Field("numeric", "Machine time lost, in the row's currency.", "currency", minimum=0),
+    "loss_us": Field("float", "Planned time lost; below zero where parts were faster than their ideal cycle.", "us"),
+    "occurrences": Field(
+        "numeric", "Stops that began here, or bad parts; empty where there is nothing to count.", "times", minimum=0
+    ),
+    "cost": Field("numeric", "What the loss cost, of what is known; empty where nothing is.", "currency"),
+    "cost_reason": Field(
+        "text", "What is not in the cost: no_material_cost, no_ideal_cycle, no_labor_rate, no_machine_rate."
+    ),
     "currency": Field("text", "ISO 4217 code of the amounts in the row."),
     "material_cost_per_unit": Field("numeric", "Material cost of one part.", "currency", minimum=0),
     "labor_rate_per_hour": Field("numeric", "Labour rate of the order.", "currency/h", minimum=0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from prodlytics.datasets.fields import FIELDS, Field
+from prodlytics.datasets.fields import FIELDS, LOSSES, Field
 
 Group = Literal["plant", "edge", "floor", "sources", "kpi", "models", "insights", "report", "archive", "publish"]
 
@@ -190,7 +190,7 @@ _ALL = (
         ),
         required=_columns("time machine_id event_key quantity currency production_date as_of"),
         span=("time", "time"),
-        downstream=("daily_report",),
+        downstream=("losses", "daily_report"),
         archived=True,
     ),
     Dataset(
@@ -203,7 +203,7 @@ _ALL = (
         ),
         required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
         span=("starts_at", "ends_at"),
-        downstream=("oee_hourly", "oee_shift"),
+        downstream=("oee_hourly", "oee_shift", "losses"),
         archived=True,
     ),
     Dataset(
@@ -252,7 +252,7 @@ _ALL = (
             ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
             ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
         ),
-        downstream=("kpi_rollup",),
+        downstream=("kpi_rollup", "losses"),
         archived=True,
     ),
     Dataset(
@@ -285,6 +285,35 @@ _ALL = (
         ),
     ),
     Dataset(
+        name="losses",
+        group="kpi",
+        description="Where planned time went, in minutes and money: losses by machine, shift, part and reason.",
+        key=("machine_id", "production_date", "shift", "part_number", "loss", "reason_code"),
+        columns=_columns(
+            "machine_id production_date shift part_number loss reason_code starts_at ends_at loss_us occurrences cost "
+            "cost_reason material_cost labor_cost machine_cost currency flag as_of fingerprint"
+        ),
+        required=_columns(
+            "machine_id production_date shift part_number loss reason_code starts_at ends_at loss_us currency as_of "
+            "fingerprint"
+        ),
+        span=("starts_at", "ends_at"),
+        overrides=(
+            ("shift", Field("text", "Shift, from the calendar; '' outside any shift.")),
+            ("part_number", Field("text", "Part of the order in work; '' where nobody said what was made.")),
+            ("loss", Field("text", "Which loss.", allowed=LOSSES)),
+            ("reason_code", Field("text", "Why: reason of the stops, or of the scrap; '' where nobody said.")),
+            ("starts_at", Field("timestamp", "First instant of the shift and part; it need not be in one piece.")),
+            ("ends_at", Field("timestamp", "Last instant of the shift and part, excluded.")),
+            ("material_cost", Field("numeric", "Material in it; empty where a loss has none.", "currency", minimum=0)),
+            ("labor_cost", Field("numeric", "Labour in it.", "currency")),
+            ("machine_cost", Field("numeric", "Machine time in it.", "currency")),
+            ("flag", Field("text", "faster_than_ideal, or ideal_cycle_suspect beyond the plant's limit.")),
+        ),
+        downstream=("daily_report",),
+        archived=True,
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -309,4 +338,5 @@ DERIVED: tuple[str, ...] = (
     "oee_hourly",
     "oee_shift",
     "kpi_rollup",
+    "losses",
 )

@@ -1,24 +1,36 @@
 """Where planned time went: the six big losses, in minutes and in money.
 
-Belongs here: from ledger, elements and scrap to the loss tree. Does not belong here: how any of the three is made.
+Belongs here: from ledger, elements and rejected parts to rows of `losses`, adding those rows up, proving that they
+balance. Does not belong here: which reject took how much time (`reject_losses`), how any of the inputs is made.
 
 Breakdowns and other unplanned stops, changeovers, micro-stops, reduced speed, defects, rejects at start-up. Reduced
 speed is what remains of running time when every part is given its ideal cycle; it is negative where a machine is faster
 than its ideal cycle, and stays so: that is a wrong ideal cycle, not a gain.
+
+Money. A lost hour costs what the machine and the people at it cost in that hour: machine rate plus labour rate of the
+machine on that production day. A rejected part costs its material and the machine and labour time of its ideal cycle
+at this operation; its minutes are priced once, in the scrap. A reworked part costs time alone. What is not known is
+left out of the sum and named in `cost_reason`; nothing known at all is no cost, not zero.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
-from prodlytics.plant.model import Machine, Plant
+from prodlytics.kpi.loss_rates import MONEY_DIGITS, Rates
+from prodlytics.kpi.oee_shift import ledger_by_part
+from prodlytics.kpi.reject_losses import reject_losses
+from prodlytics.plant.model import Convention, Machine, Plant
 
-COLUMNS = ["machine_id", "loss", "reason_code", "minutes", "cost"]
+COLUMNS = list(DATASETS["losses"].columns)
 #: Losses of the ledger, by bucket; the last two are losses only where the convention says so.
 LOSS_OF_BUCKET = {
     "failure": "unplanned_stop",
@@ -28,168 +40,184 @@ LOSS_OF_BUCKET = {
     "planned_stop": "planned_stop",
     "unknown": "unknown",
 }
-#: Scrap categories whose rejects are start-up losses, not defects of the running process.
-START_UP = ("startup", "start_up")
 #: Planned time and its losses must agree to the millisecond.
 TOLERANCE_US = 1000.0
 US_PER_MINUTE = 60e6
+GROUP = ["production_date", "shift", "part_number"]
+KEY = [*GROUP, "loss", "reason_code"]
+COSTS = ["material_cost", "labor_cost", "machine_cost"]
+#: What may be unknown of the money, in the order in which `cost_reason` names it.
+UNKNOWN_COSTS = ("no_material_cost", "no_ideal_cycle", "no_labor_rate", "no_machine_rate")
 
 
 class LossesDoNotBalanceError(ValueError):
-    """Ledger and elements do not tell the same story: one of them is older than the other."""
+    """Losses and elements do not tell the same story: one of them is older than the other."""
 
 
-def loss_tree(ledger: pd.DataFrame, oee: pd.DataFrame, scrap: pd.DataFrame, plant: Plant) -> pd.DataFrame:
-    """What each machine lost and why.
+def derive_losses(
+    plant: Plant,
+    machine: Machine,
+    ledger: pd.DataFrame,
+    before: pd.DataFrame,
+    events: pd.DataFrame,
+    orders: pd.DataFrame,
+    scrap: pd.DataFrame,
+    shifts: pd.DataFrame,
+    start: dt.datetime,
+    end: dt.datetime,
+    as_of: dt.datetime,
+) -> pd.DataFrame:
+    """What one machine lost and why, per production date, shift, part, loss and reason.
 
     Args:
-        ledger: Rows of `machine_time`.
-        oee: Rows of `oee_hourly` of the same hours.
-        scrap: Rows of `scrap_events` of the same hours.
-        plant: Convention, and the machines' rates per hour on each production day.
+        plant: Convention, currency, when performance is suspect.
+        machine: Its rates on each production day and its start-up window.
+        ledger: Rows of `machine_time` in the window.
+        before: Rows of `machine_time` before the window as far back as a stop that reaches into it: a stop is counted
+            where it began.
+        events: Rows of `production_events` in the window.
+        orders: Rows of `work_orders` of the machine, as for `oee_shift`.
+        scrap: Rows of `scrap_events` in the window.
+        shifts: Rows of `oee_shift` of the machine and of every date that has time in the window.
+        start: Aware start of the window, at the boundary of a production day.
+        end: Aware end of the window.
+        as_of: What was known when this was computed.
 
     Returns:
-        machine_id, loss, reason_code (None where nobody said), minutes, cost in the plant's currency. Losses are
-        unplanned_stop, changeover, micro_stop, reduced_speed, defects, startup; planned_stop and unknown where the
-        convention counts them; no_ideal_cycle for running time that cannot be judged. Time costs the machine's rate,
-        scrap what its material, labour and machine time cost. Cost is missing where nothing is known of it.
-
-    Raises:
-        LossesDoNotBalanceError: Planned time is not good parts plus losses, to the millisecond.
+        Columns of `losses` without generated ones and revision, in the order of their key. Any order of the rows of
+        the inputs gives the same.
     """
-    rates = _Rates(plant)
-    stops = _stops(plant, ledger, rates)
-    speed = _speed(oee, rates)
-    rejects = _rejects(oee, scrap, rates)
-    tree = pd.concat([frame for frame in (stops, speed, rejects) if len(frame)] or [stops])
-    grouped = tree.groupby(["machine_id", "loss", "reason_code"], sort=True, dropna=False)
-    sums = grouped[["minutes", "cost"]].sum(min_count=1).reset_index()
-    sums["reason_code"] = spans.texts(sums["reason_code"])
-    _assert_balance(oee, sums)
-    return sums[COLUMNS]
-
-
-class _Rates:
-    """Machine rate per minute on a production day."""
-
-    def __init__(self, plant: Plant) -> None:
-        self.machines: dict[str, Machine] = {machine.id: machine for machine in plant.machines}
-        self.known: dict[tuple[str, dt.date], float] = {}
-
-    def per_minute(self, frame: pd.DataFrame) -> spans.FloatArray:
-        """Rate for each row's machine and production day; NaN where none is configured."""
-        pairs = zip(frame["machine_id"], frame["production_date"], strict=True)
-        return np.array([self._rate(machine_id, day) for machine_id, day in pairs], dtype=np.float64)
-
-    def _rate(self, machine_id: str, day: dt.date) -> float:
-        if (machine_id, day) not in self.known:
-            machine = self.machines.get(machine_id)
-            history = machine.machine_rate_per_h if machine is not None else None
-            rate = history.on(day) if history is not None else None
-            self.known[machine_id, day] = np.nan if rate is None else float(rate) / 60
-        return self.known[machine_id, day]
-
-
-def _stops(plant: Plant, ledger: pd.DataFrame, rates: _Rates) -> pd.DataFrame:
-    convention = plant.convention
-    excluded = [
-        bucket
-        for bucket, choice in (
-            ("changeover", convention.changeover),
-            ("planned_stop", convention.planned_stops),
-            ("unknown", convention.unknown),
-        )
-        if choice == "excluded"
-    ]
-    chosen = ledger["bucket"].isin(LOSS_OF_BUCKET) & ~ledger["bucket"].isin(excluded)
-    lost = ledger[chosen]
-    lost = lost.assign(us=spans.to_us(lost["ends_at"]) - spans.to_us(lost["starts_at"]))
-    by = ["machine_id", "production_date", "bucket", "reason_code"]
-    lost = lost.groupby(by, sort=True, dropna=False)["us"].sum().reset_index()
-    return _timed(lost, lost["bucket"].map(LOSS_OF_BUCKET), lost["us"], rates, spans.texts(lost["reason_code"]))
-
-
-def _speed(oee: pd.DataFrame, rates: _Rates) -> pd.DataFrame:
-    judged = oee["ideal_time_us"].notna()
-    slow = _timed(oee[judged], "reduced_speed", (oee["running_us"] - oee["ideal_time_us"])[judged], rates)
-    return pd.concat([slow, _timed(oee[~judged], "no_ideal_cycle", oee["running_us"][~judged], rates)])
-
-
-def _rejects(oee: pd.DataFrame, scrap: pd.DataFrame, rates: _Rates) -> pd.DataFrame:
-    """Time that went into parts that were not good, by reason where there is one; the rest was never explained.
-
-    An hour's time is shared by its parts: which part of it each scrap row took is not known once several part numbers
-    were made in one hour.
-    """
-    hours = oee[oee["ideal_time_us"].notna()].reset_index(drop=True)
-    bad_us = (hours["ideal_time_us"] - hours["ideal_good_time_us"]).to_numpy(dtype=np.float64)
-    bad = (hours["reject_count"] + hours["rework_count"]).to_numpy(dtype=np.float64)
-    hour = _hour_of(hours, scrap)
-    timed = hour >= 0
-    quantity = scrap["quantity"].to_numpy(dtype=np.float64)
-    named = np.bincount(hour[timed], weights=quantity[timed], minlength=len(hours))
-    # Scrap made while nobody knew the state has no time in the hour, so there may be more rows than rejects.
-    parts = np.maximum(named, bad)
-    each = np.divide(bad_us, parts, out=np.zeros(len(hours)), where=parts > 0)
-    us = np.where(timed, quantity * each[np.where(timed, hour, 0)], 0.0) if len(hours) else np.zeros(len(scrap))
-    category = scrap["scrap_category"].str.lower() if len(scrap) else scrap["scrap_category"]
-    explained = pd.DataFrame(
-        {
-            "machine_id": scrap["machine_id"],
-            "loss": np.where(category.isin(START_UP), "startup", "defects"),
-            "reason_code": spans.texts(
-                scrap["scrap_reason"].where(scrap["scrap_reason"].notna(), scrap["scrap_category"])
-            ),
-            "minutes": us / US_PER_MINUTE,
-            "cost": scrap[["material_cost", "labor_cost", "machine_cost"]].sum(axis=1, min_count=1),
-        }
+    rates = Rates(machine)
+    shifts = shifts.sort_values(GROUP, kind="stable").reset_index(drop=True)
+    pieces = ledger_by_part(plant, ledger, events, orders)
+    rejects, scrap_of_group = reject_losses(plant, machine, ledger, events, scrap, rates, start, end)
+    parts = [_stops(plant.convention, pieces, before, rates), _speed(plant, shifts, rates), rejects]
+    rows = _add_up(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
+    rows = rows.assign(
+        machine_id=np.full(len(rows), machine.id, dtype=object),
+        currency=np.full(len(rows), plant.currency, dtype=object),
+        as_of=spans.from_us(np.full(len(rows), spans.instant_us(as_of), dtype=np.int64)),
     )
-    rest = _timed(hours, "defects", bad_us - named * each, rates)
-    return pd.concat([explained, rest[rest["minutes"] != 0]])
+    return _placed(rows, shifts, scrap_of_group, rates)[COLUMNS]
 
 
-def _hour_of(hours: pd.DataFrame, scrap: pd.DataFrame) -> spans.IntArray:
-    """Row of `hours` in which each scrap row lies, -1 for none."""
-    found = np.full(len(scrap), -1, dtype=np.int64)
-    time = spans.to_us(scrap["time"])
-    opens = spans.to_us(hours["time_bucket"])
-    machine = scrap["machine_id"].to_numpy(dtype=object)
-    for name, indices in hours.groupby("machine_id", sort=False).indices.items():
-        rows = np.asarray(indices, dtype=np.int64)
-        rows = rows[np.argsort(opens[rows], kind="stable")]
-        mine = np.flatnonzero(machine == name)
-        at = np.searchsorted(opens[rows], time[mine], side="right") - 1
-        inside = (at >= 0) & (time[mine] < opens[rows][at] + 3_600_000_000)
-        found[mine[inside]] = rows[at[inside]]
+def loss_tree(losses: pd.DataFrame, by: Sequence[str] = ("machine_id", "loss", "reason_code")) -> pd.DataFrame:
+    """Losses added up to any level.
+
+    Args:
+        losses: Rows of `losses`, or of the table with more columns to group by (line, week).
+        by: Columns to group by.
+
+    Returns:
+        One row per group: `by`, minutes, minutes_without_rate (of them without any cost), occurrences, material_cost,
+        labor_cost, machine_cost and cost; a cost is missing where none of the rows has one.
+    """
+    minutes = losses["loss_us"] / US_PER_MINUTE
+    timed = losses.assign(minutes=minutes, minutes_without_rate=minutes.where(losses["cost"].isna(), 0.0))
+    names = ["minutes", "minutes_without_rate"], ["occurrences", *COSTS, "cost"]
+    grouped = timed.groupby(list(by), sort=True, dropna=False)
+    return pd.concat([grouped[names[0]].sum(), grouped[names[1]].sum(min_count=1)], axis=1).reset_index()
+
+
+def imbalance(shifts: pd.DataFrame, losses: pd.DataFrame, by: Sequence[str] = ("machine_id", *GROUP)) -> pd.DataFrame:
+    """Where planned time is not good parts at their ideal cycle plus losses, to the millisecond.
+
+    Args:
+        shifts: Rows of `oee_shift` (or of any frame with elements and the columns of `by`).
+        losses: Rows of `losses` of the same time.
+        by: Level at which they are compared; running time without an ideal cycle is a loss there, its parts are none.
+
+    Returns:
+        Columns of `by` and off_us, one row per group that is off.
+    """
+    good = shifts["ideal_good_time_us"].where(shifts["ideal_time_us"].notna(), 0.0)
+    left = (shifts["planned_time_us"] - good).groupby([shifts[name] for name in by]).sum()
+    lost = losses.groupby(list(by))["loss_us"].sum()
+    off = left.subtract(lost, fill_value=0.0).rename("off_us")
+    found: pd.DataFrame = off[off.abs() > TOLERANCE_US].reset_index()
     return found
 
 
-def _timed(
-    rows: pd.DataFrame,
-    loss: Any,
-    us: pd.Series[Any] | spans.FloatArray,
-    rates: _Rates,
-    reason: spans.ObjectArray | None = None,
-) -> pd.DataFrame:
-    minutes = np.asarray(us, dtype=np.float64) / US_PER_MINUTE
-    return pd.DataFrame(
-        {
-            "machine_id": rows["machine_id"],
-            "loss": loss,
-            "reason_code": pd.Series(reason, index=rows.index, dtype=object),
-            "minutes": minutes,
-            "cost": minutes * rates.per_minute(rows),
-        }
+def excluded_buckets(convention: Convention) -> set[str]:
+    """Buckets that are outside planned time, and so no loss."""
+    choices = (
+        ("changeover", convention.changeover),
+        ("planned_stop", convention.planned_stops),
+        ("unknown", convention.unknown),
     )
+    return {bucket for bucket, choice in choices if choice == "excluded"}
 
 
-def _assert_balance(oee: pd.DataFrame, tree: pd.DataFrame) -> None:
-    good = oee["ideal_good_time_us"].where(oee["ideal_time_us"].notna(), 0.0)
-    left = (oee["planned_time_us"] - good).groupby(oee["machine_id"]).sum()
-    lost = tree.groupby("machine_id")["minutes"].sum() * US_PER_MINUTE
-    off = left.subtract(lost, fill_value=0.0)
-    for machine_id, us in off[off.abs() > TOLERANCE_US].items():
-        raise LossesDoNotBalanceError(
-            f"{machine_id}: planned time differs from good parts and losses by {us / 1e6:.3f} s; "
-            "materialize machine_time and oee_hourly of the same days again"
-        )
+def _stops(convention: Convention, pieces: pd.DataFrame, before: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+    """Time of the ledger that is lost; `occurrences` counts each stop once per loss and reason, where that began."""
+    counted = LOSS_OF_BUCKET.keys() - excluded_buckets(convention)
+    every = pd.concat([before.assign(part_number=""), pieces] if len(before) else [pieces], ignore_index=True)
+    lost = every[every["bucket"].isin(counted)].sort_values("starts_at", kind="stable").reset_index(drop=True)
+    lost = lost.assign(
+        loss=lost["bucket"].map(LOSS_OF_BUCKET),
+        reason_code=lost["reason_code"].where(lost["reason_code"].notna(), ""),
+        loss_us=(spans.to_us(lost["ends_at"]) - spans.to_us(lost["starts_at"])).astype(np.float64),
+    )
+    first = ~lost.duplicated(["stop_id", "loss", "reason_code"]) & lost["stop_id"].notna()
+    lost = lost.assign(occurrences=first.astype(np.float64))
+    if len(before) and len(pieces):
+        lost = lost[lost["starts_at"] >= pieces["starts_at"].min()]
+    return rates.priced(lost.groupby(KEY, sort=True)[["loss_us", "occurrences"]].sum().reset_index())
+
+
+def _speed(plant: Plant, shifts: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+    """Running time beyond the ideal cycles of what was made; all of it where there is no ideal cycle."""
+    ideal = shifts["ideal_time_us"].to_numpy(dtype=np.float64)
+    judged = ~np.isnan(ideal)
+    over = np.where(judged, shifts["running_us"] - ideal, shifts["running_us"])
+    run = shifts["run_time_us"].to_numpy(dtype=np.float64)
+    suspect = judged & (run > 0) & (ideal > plant.thresholds.performance_suspect * run)
+    flag = np.select([suspect, judged & (over < 0)], ["ideal_cycle_suspect", "faster_than_ideal"], "").astype(object)
+    rows = shifts[GROUP].assign(
+        loss=np.where(judged, "reduced_speed", "no_ideal_cycle"),
+        reason_code="",
+        loss_us=over,
+        occurrences=np.nan,
+        flag=np.where(flag == "", spans.NOTHING, flag),
+    )
+    return rates.priced(rows[rows["loss_us"] != 0].reset_index(drop=True))
+
+
+def _add_up(parts: pd.DataFrame) -> pd.DataFrame:
+    """One row per key; a sum is missing only where nothing was there to be added."""
+    grouped = parts.groupby(KEY, sort=True)
+    sums = grouped[["occurrences", *COSTS]].sum(min_count=1)
+    sums["loss_us"] = grouped["loss_us"].sum()
+    unknown = grouped[list(UNKNOWN_COSTS)].any()
+    sums["flag"] = grouped["flag"].first()
+    sums[COSTS] = sums[COSTS].round(MONEY_DIGITS)
+    sums["cost"] = sums[COSTS].sum(axis=1, min_count=1).round(MONEY_DIGITS)
+    told = [", ".join(name for name in UNKNOWN_COSTS if row[name]) for row in unknown.to_dict("records")]
+    sums["cost_reason"] = np.array([text or None for text in told], dtype=object)
+    sums["flag"] = spans.texts(sums["flag"])
+    return sums.reset_index()
+
+
+def _placed(rows: pd.DataFrame, shifts: pd.DataFrame, scrap: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+    """With the extent of their group's time and the fingerprint of what they were computed from.
+
+    Scrap of a group without time (entered for a shift in which the ledger knows nothing) lies where it was entered.
+    """
+    groups = rows[GROUP].drop_duplicates().merge(
+        shifts[[*GROUP, "starts_at", "ends_at", "fingerprint"]], on=GROUP, how="left"
+    ).merge(scrap, on=GROUP, how="left")  # fmt: skip
+    here = groups["starts_at"].notna()
+    prints = [
+        hashlib.sha256(f"{row['fingerprint']}|{row['told']}|{rates.told(row['production_date'])}".encode()).hexdigest()
+        for row in groups.to_dict("records")
+    ]
+    groups = groups.assign(
+        starts_at=_times(groups["starts_at"].where(here, groups["first_time"])),
+        ends_at=_times(groups["ends_at"].where(here, groups["last_time"] + pd.Timedelta(1, "us"))),
+        fingerprint=np.array(prints, dtype=object),
+    )
+    return rows.merge(groups[[*GROUP, "starts_at", "ends_at", "fingerprint"]], on=GROUP, how="left")
+
+
+def _times(column: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")

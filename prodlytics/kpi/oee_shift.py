@@ -68,6 +68,29 @@ def derive_oee_shift(
     return ratios(frame, plant.convention)[COLUMNS]
 
 
+def ledger_by_part(plant: Plant, ledger: pd.DataFrame, events: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
+    """The ledger cut where the part in work changes, as rows of `oee_shift` see it.
+
+    Args:
+        plant: Where production days begin.
+        ledger: Rows of `machine_time` of one machine.
+        events: As in `derive_oee_shift`.
+        orders: As in `derive_oee_shift`.
+
+    Returns:
+        The columns of the ledger and part_number ('' where nobody said what was made), in order of time; `shift` is ''
+        outside any shift.
+    """
+    pieces, part = _by_part(plant, Ledger.of(ledger), events, orders)
+    shift = spans.texts(pieces.rows["shift"])
+    return pieces.rows.reset_index(drop=True).assign(
+        starts_at=spans.from_us(pieces.start),
+        ends_at=spans.from_us(pieces.end),
+        shift=np.where(spans.missing(shift), "", shift),
+        part_number=np.where(spans.missing(part), "", part),
+    )
+
+
 def _by_part(
     plant: Plant, cells: Ledger, events: pd.DataFrame, orders: pd.DataFrame
 ) -> tuple[Ledger, spans.ObjectArray]:

@@ -145,6 +145,8 @@ class Machine(Strict):
     "Plausibility limit of counters; without it 1.5 times what the ideal cycle allows."
     machine_rate_per_h: History[Rate] | None = None
     labor_rate_per_h: History[Rate] | None = None
+    startup_window_min: History[Positive] | None = None
+    "Rejects so long after a changeover or the first start of a shift are start-up losses; absent: by category alone."
 
 
 class Part(Strict):

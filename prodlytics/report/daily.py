@@ -36,7 +36,7 @@ def build(data: DailyData) -> Report:
     The same data gives the same bytes. Everything people typed is escaped; a figure that is missing says why.
 
     Raises:
-        LossesDoNotBalanceError: Ledger and elements of the day are not of the same age; a report would contradict
+        LossesDoNotBalanceError: Losses and elements of the day are not of the same age; a report would contradict
             itself.
     """
     plant, figures = data.plant, figures_of(data)

@@ -29,6 +29,7 @@ class DailyData:
         ledger: `machine_time` of the day.
         stops: `downtime_events` of the day.
         scrap: `scrap_events` of the day.
+        losses: `losses` of the day.
         restatements: Rows of `restatements` made since the report before; those of any day are shown.
         quarantine: Columns dataset, reason, rows: what was quarantined since the report before.
     """
@@ -40,6 +41,7 @@ class DailyData:
     ledger: pd.DataFrame
     stops: pd.DataFrame
     scrap: pd.DataFrame
+    losses: pd.DataFrame
     restatements: pd.DataFrame
     quarantine: pd.DataFrame
 

@@ -1,8 +1,8 @@
 """From the frames of a day to the figures of the report.
 
 Belongs here: which numbers are shown, in which order, and which are missing. All ratios come from `kpi.oee.roll_up` and
-all losses from `kpi.losses.loss_tree`, so that the report says what every other reader says. Does not belong here:
-words and pictures.
+all losses from rows of `losses`, so that the report says what every other reader says. Does not belong here: words and
+pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from prodlytics.kpi import spans
-from prodlytics.kpi.losses import loss_tree
+from prodlytics.kpi.losses import LossesDoNotBalanceError, imbalance, loss_tree
 from prodlytics.kpi.oee import roll_up
 from prodlytics.plant.model import Plant
 from prodlytics.report.data import DAYS_BEFORE, DailyData
@@ -231,15 +231,19 @@ def _trend(data: DailyData) -> tuple[DayPoint, ...]:
 
 def _losses(data: DailyData) -> tuple[Loss, ...]:
     """Largest first; what a machine gained against its ideal cycle stays negative and comes last."""
-    if data.oee.empty:
-        return ()
-    tree = loss_tree(data.ledger, data.oee, data.scrap, data.plant)
-    tree = tree.assign(unrated=tree["minutes"].where(tree["cost"].isna(), 0.0))
-    sums = tree.groupby("loss", sort=True)[["minutes", "cost", "unrated"]].sum(min_count=1).reset_index()
-    rows = sorted(sums.to_dict("records"), key=lambda row: (-row["minutes"], row["loss"]))
+    # An hour in which one part has no ideal cycle has none at all; a shift knows its other parts.
+    judged = data.oee.groupby("machine_id")["ideal_time_us"].transform(lambda ideal: ideal.notna().all()).astype(bool)
+    hours = data.oee[judged]
+    lost = data.losses[data.losses["machine_id"].isin(hours["machine_id"])]
+    for row in imbalance(hours, lost, ["machine_id"]).to_dict("records"):
+        raise LossesDoNotBalanceError(
+            f"{row['machine_id']}: planned time differs from good parts and losses by {row['off_us'] / 1e6:.3f} s; "
+            "materialize oee_hourly and losses of the day again"
+        )
+    rows = loss_tree(data.losses, ["loss"]).sort_values(["minutes", "loss"], ascending=[False, True])
     return tuple(
-        Loss(str(row["loss"]), float(row["minutes"]), _number(row["cost"]), float(row["unrated"]))
-        for row in rows
+        Loss(str(row["loss"]), float(row["minutes"]), _number(row["cost"]), float(row["minutes_without_rate"]))
+        for row in rows.to_dict("records")
         if row["minutes"] or _number(row["cost"])
     )
 

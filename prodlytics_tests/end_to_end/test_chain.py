@@ -104,6 +104,70 @@ def test_run_time_is_the_true_run_time(derived: PlantRun, story: Path) -> None:
         assert abs(float(found[machine]) - seconds) <= slack, machine
 
 
+def test_losses_are_the_time_of_the_ledger(derived: PlantRun) -> None:
+    """Per machine and day, in SQL: stops are their bucket, and all losses are planned time less good parts."""
+    rows = one(
+        derived.url,
+        """
+        WITH ledger AS (
+            SELECT machine_id, production_date,
+                sum(duration_us) FILTER (WHERE bucket IN ('failure', 'other_stop')) AS unplanned_stop,
+                sum(duration_us) FILTER (WHERE bucket = 'changeover') AS changeover,
+                sum(duration_us) FILTER (WHERE bucket = 'micro_stop') AS micro_stop,
+                sum(duration_us) FILTER (WHERE bucket IN ('running', 'failure', 'other_stop', 'changeover',
+                                                          'micro_stop')) AS planned,
+                count(DISTINCT stop_id) FILTER (WHERE bucket IN ('failure', 'other_stop') AND reason_code IS NULL
+                    AND NOT EXISTS (SELECT FROM machine_time p WHERE p.machine_id = m.machine_id
+                                    AND p.stop_id = m.stop_id AND p.production_date < m.production_date
+                                    AND p.bucket IN ('failure', 'other_stop') AND p.reason_code IS NULL)) AS began
+            FROM machine_time m GROUP BY 1, 2
+        ), good AS (
+            SELECT machine_id, production_date, sum(ideal_good_time_us) AS us FROM oee_hourly GROUP BY 1, 2
+        ), lost AS (
+            SELECT machine_id, production_date,
+                sum(loss_us) FILTER (WHERE loss = 'unplanned_stop') AS unplanned_stop,
+                sum(loss_us) FILTER (WHERE loss = 'changeover') AS changeover,
+                sum(loss_us) FILTER (WHERE loss = 'micro_stop') AS micro_stop,
+                sum(loss_us) AS everything,
+                sum(occurrences) FILTER (WHERE loss = 'unplanned_stop' AND reason_code = '') AS began
+            FROM losses GROUP BY 1, 2
+        )
+        SELECT count(*),
+            count(*) FILTER (WHERE lost.unplanned_stop IS DISTINCT FROM ledger.unplanned_stop::double precision),
+            count(*) FILTER (WHERE lost.changeover IS DISTINCT FROM ledger.changeover::double precision),
+            count(*) FILTER (WHERE lost.micro_stop IS DISTINCT FROM ledger.micro_stop::double precision),
+            count(*) FILTER (WHERE abs(planned - good.us - coalesce(everything, 0)) > 1000),
+            count(*) FILTER (WHERE coalesce(lost.began, 0) <> ledger.began)
+        FROM ledger JOIN good USING (machine_id, production_date) LEFT JOIN lost USING (machine_id, production_date)
+        WHERE planned > 0
+        """,
+    )
+    assert rows[0] > 40  # type: ignore[operator]
+    assert rows[1:] == (0, 0, 0, 0, 0)
+
+
+def test_losses_cost_what_the_day_cost(derived: PlantRun) -> None:
+    """Lost time at the rates of its day, rejects at the sums of their scrap, all from other tables in SQL."""
+    (stops, wrong, scrap, scrapped) = one(
+        derived.url,
+        """
+        SELECT
+            count(*) FILTER (WHERE loss NOT IN ('defects', 'startup')),
+            count(*) FILTER (WHERE loss NOT IN ('defects', 'startup')
+                AND abs(cost - loss_us / 3.6e9 * (c.machine_rate_per_h + c.labor_rate_per_h)::double precision) > 1e-5),
+            sum(cost) FILTER (WHERE loss IN ('defects', 'startup')),
+            (SELECT sum(material_cost + labor_cost + machine_cost) FROM scrap_events)
+        FROM losses l
+        CROSS JOIN LATERAL (
+            SELECT * FROM machine_config c WHERE c.machine_id = l.machine_id AND c.since <= l.production_date
+            ORDER BY since DESC LIMIT 1
+        ) AS c
+        """,
+    )
+    assert (stops > 0, wrong) == (True, 0)  # type: ignore[operator]
+    assert float(scrap) == pytest.approx(float(scrapped), rel=1e-9)  # type: ignore[arg-type]
+
+
 def test_hours_of_a_25_hour_day(derived: PlantRun) -> None:
     """The production day that starts on Saturday 31 October at 06:00 lasts until 06:00 after the clocks went back."""
     (hours,) = one(

@@ -134,6 +134,41 @@ def scrap(quantity: float, category: str | None, reason: str | None, cost: float
 SCRAP = [scrap(5, "SURF", "scratch", 12.0), scrap(1, "SURF", "scratch", 3.0), scrap(4, None, None, None)]
 
 
+LOSS_OF_BUCKET = {
+    "failure": "unplanned_stop", "other_stop": "unplanned_stop", "changeover": "changeover", "micro_stop": "micro_stop",
+}  # fmt: skip
+
+
+def lost(
+    where: Plant, ledger: list[dict[str, Any]], oee: list[dict[str, Any]], scrapped: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of losses of these tables, one by one: time at the machine's rate, rejects at what their scrap cost."""
+    rates = {m.id: float(rate.on(DATE) or 0) if (rate := m.machine_rate_per_h) else None for m in where.machines}
+
+    def row(machine: str, loss: str, reason: str | None, us: float, cost: float | None) -> dict[str, Any]:
+        return {
+            "machine_id": machine, "production_date": DATE, "shift": "", "part_number": "", "loss": loss,
+            "reason_code": reason or "", "loss_us": us, "cost": cost, "currency": "USD",
+        }  # fmt: skip
+
+    def timed(machine: str, loss: str, reason: str | None, us: float) -> dict[str, Any]:
+        rate = rates[machine]
+        return row(machine, loss, reason, us, None if rate is None else us / 3.6e9 * rate)
+
+    rows = [
+        timed(cell["machine_id"], LOSS_OF_BUCKET[cell["bucket"]], cell["reason_code"],
+              (cell["ends_at"] - cell["starts_at"]) / dt.timedelta(microseconds=1))
+        for cell in ledger
+        if cell["bucket"] in LOSS_OF_BUCKET
+    ]  # fmt: skip
+    for day in oee:
+        rows.append(timed(day["machine_id"], "reduced_speed", None, day["running_us"] - day["ideal_time_us"]))
+        bad = day["ideal_time_us"] - day["ideal_good_time_us"]
+        rows.append(row(day["machine_id"], "defects", None, bad, None))
+    rows += [row(s["machine_id"], "defects", s["scrap_reason"], 0.0, s["material_cost"]) for s in scrapped]
+    return rows
+
+
 def known_day(**changes: list[dict[str, Any]] | Plant | dt.date) -> DailyData:
     """The day, with some of its tables replaced; restatements are of a machine's hour unless they say otherwise."""
     if isinstance(said := changes.get("restatements"), list):
@@ -147,5 +182,9 @@ def known_day(**changes: list[dict[str, Any]] | Plant | dt.date) -> DailyData:
         "restatements": (RESTATEMENT, []),
         "quarantine": (["dataset", "reason", "rows"], []),
     }
+    given = {name: changes.get(name, rows) for name, (_, rows) in tables.items()}
+    where = changes.get("plant", plant())
+    said = lost(where, given["ledger"], given["oee"], given["scrap"])  # type: ignore[arg-type]
+    tables["losses"] = (DATASETS["losses"].columns, said)
     frames = {name: frame(columns, changes.pop(name, rows)) for name, (columns, rows) in tables.items()}  # type: ignore[arg-type]
     return DailyData(**{"plant": plant(), "production_date": DATE, **frames, **changes})  # type: ignore[arg-type]
