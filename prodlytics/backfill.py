@@ -19,6 +19,7 @@ from prodlytics.assets.declare import accepted_betas
 from prodlytics.db.connect import connect
 from prodlytics.db.frames import read
 from prodlytics.db.migrate import migrate
+from prodlytics.db.plant_settings import refuse_moved_installation
 from prodlytics.db.queries import sql
 from prodlytics.db.url import database_url
 from prodlytics.definitions import build_defs
@@ -166,11 +167,14 @@ def run_backfill(
     Raises:
         PlantFileError: The plant file is wrong.
         DatabaseUnavailable: The database cannot be reached.
+        InstallationChangedError: The plant file has other production days than the database.
         NoSuchDayError: A day lies outside the plant's partitions.
     """
     plant = load_plant(settings.plant)
     url = database_url(settings)
     migrate(url)
+    with connect(url) as conn:
+        refuse_moved_installation(conn, plant)
     began = dt.datetime.now(dt.UTC)
     with dagster_instance(settings) as instance:
         runner = Runner(plant, instance)

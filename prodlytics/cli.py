@@ -235,9 +235,11 @@ def _exit_code(error: Exception) -> int | None:
     from prodlytics.ops.explain import NoSuchHourError, NothingToExplainError
     from prodlytics.ops.instance import NotConfiguredError
     from prodlytics.partitions import NoSuchDayError
+    from prodlytics.plant.changed import InstallationChangedError
     from prodlytics.plant.load import PlantFileError
 
-    if isinstance(error, PlantFileError | ValidationError | NotConfiguredError | NoSuchDayError | NoSuchHourError):
+    wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError
+    if isinstance(error, PlantFileError | ValidationError | InstallationChangedError | wrong_question):
         return ASKED_WRONGLY
     if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError):
         return FAILED

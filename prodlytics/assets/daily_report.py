@@ -17,6 +17,7 @@ from prodlytics.assets.checks import Check, schema_check
 from prodlytics.assets.declare import DAILY, dataset_asset
 from prodlytics.assets.derive import worst_of_each
 from prodlytics.assets.resources import Database
+from prodlytics.assets.settings_version import version_of_run
 from prodlytics.assets.window import day_edges, open_window
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
         freshness=DAILY,
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
+        from prodlytics.db.plant_settings import hold
         from prodlytics.plant.calendar import production_date_of
 
         checks: list[Check] = []
@@ -46,9 +48,11 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
         with database.connect() as conn:
             window = open_window(context, conn)
             conn.rollback()
+            version = version_of_run(context, conn, plant)
             edges = day_edges(plant, window.start, window.end)
             for start, end in pairwise(edges):
                 with conn.transaction():
+                    hold(conn, version)
                     report, is_new, found = _make(conn, plant, production_date_of(plant, start), start, end, window)
                 made += is_new
                 checks += found

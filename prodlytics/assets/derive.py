@@ -18,10 +18,11 @@ import dagster as dg
 from psycopg import sql
 
 from prodlytics.assets.checks import Check, plain_number, schema_check
+from prodlytics.assets.settings_version import version_of_run
 from prodlytics.assets.window import Window, day_edges, open_window
 from prodlytics.datasets.models import Validation, validate
 from prodlytics.datasets.registry import DATASETS, DERIVED, Dataset
-from prodlytics.db import dirty, locks, quarantine, replace
+from prodlytics.db import dirty, locks, plant_settings, quarantine, replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,8 @@ def rederive(
 
     Raises:
         DatabaseUnavailable: The database cannot be reached.
+        InstallationChangedError: The plant file has other production days than the database.
+        SettingsChangedError: The plant file changed while the run was under way.
         ValueError: The computed frame does not have the declared columns.
     """
     checks: list[Check] = []
@@ -86,9 +89,11 @@ def rederive(
         conn.rollback()
         with conn.transaction():
             dirty.settle_arrivals(conn)
+        version = version_of_run(context, conn, plant)
         for window in whole.pieces(day_edges(plant, whole.start, whole.end)):
             with conn.transaction():
-                derivation, validation, changes = _replace_piece(conn, name, window, compute, after_write)
+                plant_settings.hold(conn, version)
+                derivation, validation, changes = _replace_piece(conn, plant, name, window, compute, after_write)
             checks += [schema_check(validation), *derivation.checks]
             numbers = _merge(numbers, derivation.numbers)
             totals["rows"] += len(validation.good)
@@ -109,7 +114,12 @@ def rederive(
 
 
 def _replace_piece(
-    conn: psycopg.Connection, name: str, window: Window, compute: Compute, after_write: AfterWrite | None
+    conn: psycopg.Connection,
+    plant: Plant,
+    name: str,
+    window: Window,
+    compute: Compute,
+    after_write: AfterWrite | None,
 ) -> tuple[Derivation, Validation, replace.Changes]:
     dataset = DATASETS[name]
     locks.lock_dataset(conn, name)
@@ -120,9 +130,12 @@ def _replace_piece(
         quarantine.store(conn, name, derivation.quarantined, origin="derivation")
     if len(validation.bad):
         quarantine.store(conn, name, _as_quarantined(validation.bad), origin="schema check")
-    changes = replace.replace_rows(
-        conn, dataset.name, list(dataset.key), validation.good, derivation.where, derivation.parameters
-    )
+    where, parameters = derivation.where, derivation.parameters
+    if "machine_id" in dataset.columns:
+        # What was computed of a machine that is no longer in the plant file stays as people signed it.
+        where = f"({where}) AND t.machine_id = ANY(%(machines_of_the_plant)s)"
+        parameters = {**parameters, "machines_of_the_plant": [machine.id for machine in plant.machines]}
+    changes = replace.replace_rows(conn, dataset.name, list(dataset.key), validation.good, where, parameters)
     cause = "; ".join(sorted({cause for _, _, cause in claimed})) or f"{name} recomputed"
     _mark_downstream(conn, name, changes, cause)
     _mark_neighbours(conn, dataset, window, validation.good, changes, cause)

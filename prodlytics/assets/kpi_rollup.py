@@ -96,7 +96,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         "period <> 'week' AND period_start = ANY(%(dates)s) OR period = 'week' AND period_start = ANY(%(mondays)s)",
         {"dates": dates, "mondays": mondays},
         checks=(
-            _are_their_hours(conn, days, dates),
+            _are_their_hours(conn, plant, days, dates),
             _count_once(plant, days, stops, dates),
             _one_convention(plant, rows),
         ),
@@ -104,11 +104,14 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     )
 
 
-def _are_their_hours(conn: psycopg.Connection, days: pd.DataFrame, dates: list[dt.date]) -> Check:
+def _are_their_hours(conn: psycopg.Connection, plant: Plant, days: pd.DataFrame, dates: list[dt.date]) -> Check:
     from prodlytics.db.frames import read
     from prodlytics.db.queries import sql
 
-    hours = read(conn, sql("sum_hours_of_dates"), {"dates": dates}).set_index(["machine_id", "production_date"])
+    hours = read(conn, sql("sum_hours_of_dates"), {"dates": dates})
+    # A machine that is no longer in the plant file keeps its hours and is left out of what is computed again.
+    hours = hours[hours["machine_id"].isin([machine.id for machine in plant.machines])]
+    hours = hours.set_index(["machine_id", "production_date"])
     own = days.set_index(["member", "period_start"])[list(_SUMS)].rename_axis(hours.index.names)
     off = (hours[list(_SUMS)].sub(own, fill_value=0.0) != 0).any(axis=1)
     worst = ", ".join(f"{machine} on {date}" for machine, date in off[off].index[:3])

@@ -80,7 +80,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         shifts,
         "production_date = ANY(%(dates)s)",
         {"dates": dates},
-        checks=(_are_their_hours(conn, shifts, dates),),
+        checks=(_are_their_hours(conn, plant, shifts, dates),),
         numbers={"production_dates": len(dates)},
     )
 
@@ -98,12 +98,14 @@ def _dates(conn: psycopg.Connection, plant: Plant, window: Window) -> tuple[list
     return [date for date, _, _ in found], start, end
 
 
-def _are_their_hours(conn: psycopg.Connection, shifts: pd.DataFrame, dates: list[dt.date]) -> Check:
+def _are_their_hours(conn: psycopg.Connection, plant: Plant, shifts: pd.DataFrame, dates: list[dt.date]) -> Check:
     from prodlytics.db.frames import read
     from prodlytics.db.queries import sql
 
     by = ["machine_id", "production_date"]
-    hours = read(conn, sql("select_oee_of_dates"), {"dates": dates}).groupby(by)[list(_SUMS)].sum()
+    hours = read(conn, sql("select_oee_of_dates"), {"dates": dates})
+    # A machine that is no longer in the plant file keeps its rows and is not computed again.
+    hours = hours[hours["machine_id"].isin([machine.id for machine in plant.machines])].groupby(by)[list(_SUMS)].sum()
     summed = shifts.groupby(by)[list(_SUMS)].sum()
     off = (hours.sub(summed, fill_value=0.0) != 0).any(axis=1)
     worst = ", ".join(f"{machine} on {date}" for machine, date in off[off].index[:3])

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 
 def replace_snapshot(
-    database: Database, name: str, rows: pd.DataFrame, checks: list[Check]
+    database: Database, name: str, rows: pd.DataFrame, checks: list[Check], **metadata: Any
 ) -> dg.MaterializeResult[Any]:
-    """Make a table equal to `rows`; what the schema check refuses is not written and fails the check."""
+    """Make a table equal to `rows`; what the schema check refuses is not written and fails the check.
+
+    `metadata` is shown in the UI beside the counts.
+    """
     from prodlytics.db.locks import lock_dataset
     from prodlytics.db.replace import replace_rows
 
@@ -36,6 +39,7 @@ def replace_snapshot(
             "rows_inserted": changes.inserted,
             "rows_updated": changes.updated,
             "rows_deleted": changes.deleted,
+            **metadata,
         },
         check_results=[check.result() for check in (schema_check(validation), *checks)],
     )

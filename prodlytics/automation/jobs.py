@@ -29,7 +29,6 @@ _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "
 CHAIN = (
     "machine_config",
     "reason_codes",
-    "plan_calendar",
     "machine_telemetry",
     "work_orders",
     "part_costs",

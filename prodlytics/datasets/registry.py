@@ -73,7 +73,7 @@ _ALL = (
         columns=_columns("machine_id starts_at ends_at plan shift production_date source"),
         required=_columns("machine_id starts_at ends_at plan production_date source"),
         span=("starts_at", "ends_at"),
-        downstream=("downtime_events", "machine_time", "kpi_rollup"),
+        downstream=("downtime_events", "scrap_events", "machine_time", "kpi_rollup"),
         archived=True,
         kinds=("yaml", "postgres"),
     ),
@@ -330,6 +330,7 @@ DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ALL}
 
 #: Datasets that are recomputed by production day when something they read has changed, in the order they are.
 DERIVED: tuple[str, ...] = (
+    "plan_calendar",
     "production_events",
     "machine_states",
     "downtime_events",

@@ -12,30 +12,38 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from prodlytics.db.queries import sql
+
 if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
 _QUARTER_US = 900_000_000
+#: Characters of one cause.
+_CAUSE_LENGTH = 200
 
 
 def mark(conn: psycopg.Connection[Any], dataset: str, moments: Iterable[tuple[str, dt.datetime]], cause: str) -> None:
-    """Mark (machine, moment) pairs; each moment stands for its quarter hour.
+    """Mark (machine, moment) pairs; each moment stands for its quarter hour."""
+    mark_each(conn, dataset, ((machine, moment, cause) for machine, moment in moments))
 
-    The pairs are sorted first: two writers that mark the same hours in different orders would wait for each other.
+
+def mark_each(conn: psycopg.Connection[Any], dataset: str, marks: Iterable[tuple[str, dt.datetime, str]]) -> None:
+    """Mark (machine, moment, cause); each moment stands for its quarter hour.
+
+    A quarter hour that waits already keeps its cause and gets this one too: a restatement says everything that led to
+    it. The marks are sorted first: two writers that mark the same hours in different orders would wait for each other.
     """
-    utc = ((machine, moment.astimezone(dt.UTC)) for machine, moment in moments)
-    pairs = sorted({(m, t.replace(minute=t.minute // 15 * 15, second=0, microsecond=0)) for m, t in utc})
+    utc = ((machine, moment.astimezone(dt.UTC), cause[:_CAUSE_LENGTH]) for machine, moment, cause in marks)
+    rows = {(m, t.replace(minute=t.minute // 15 * 15, second=0, microsecond=0)): cause for m, t, cause in utc}
+    pairs = sorted(rows)
     conn.execute(
-        "INSERT INTO dirty_mark (dataset, machine_id, quarter, cause)"
-        " SELECT %(dataset)s, machine_id, quarter, %(cause)s"
-        " FROM unnest(%(machines)s::text[], %(quarters)s::timestamptz[]) AS pair (machine_id, quarter)"
-        " ON CONFLICT (dataset, machine_id, quarter) DO UPDATE SET marked_at = now(), cause = EXCLUDED.cause",
+        sql("insert_marks"),
         {
             "dataset": dataset,
-            "cause": cause[:200],
             "machines": [machine for machine, _ in pairs],
             "quarters": [quarter for _, quarter in pairs],
+            "causes": [rows[pair] for pair in pairs],
         },
     )
 
@@ -83,7 +91,7 @@ def note_arrivals(
         " FROM unnest(%(machines)s::text[], %(quarters)s::timestamptz[]) AS pair (machine_id, quarter)",
         {
             "datasets": list(datasets),
-            "cause": cause[:200],
+            "cause": cause[:_CAUSE_LENGTH],
             "machines": [machine for machine, _ in pairs],
             "quarters": [quarter for _, quarter in pairs],
         },
@@ -98,13 +106,7 @@ def settle_arrivals(conn: psycopg.Connection[Any]) -> int:
     Returns:
         How many marks were made or renewed.
     """
-    return conn.execute(
-        "WITH settled AS (DELETE FROM arrival RETURNING datasets, machine_id, quarter, cause)"
-        " INSERT INTO dirty_mark (dataset, machine_id, quarter, cause)"
-        " SELECT dataset, machine_id, quarter, max(cause) FROM settled, unnest(datasets) AS dataset"
-        " GROUP BY dataset, machine_id, quarter ORDER BY dataset, machine_id, quarter"
-        " ON CONFLICT (dataset, machine_id, quarter) DO UPDATE SET marked_at = now(), cause = EXCLUDED.cause"
-    ).rowcount
+    return conn.execute(sql("settle_arrivals")).rowcount
 
 
 def claim(

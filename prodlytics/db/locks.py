@@ -17,6 +17,11 @@ def lock(conn: psycopg.Connection[Any], name: str) -> None:
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"prodlytics/{name}",))
 
 
+def lock_shared(conn: psycopg.Connection[Any], name: str) -> None:
+    """Hold the lock of this name beside others who share it; who wants it alone waits, and is waited for."""
+    conn.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (f"prodlytics/{name}",))
+
+
 def lock_dataset(conn: psycopg.Connection[Any], dataset: str) -> None:
     """The lock every writer of a derived dataset takes before it reads."""
     lock(conn, f"dataset/{dataset}")

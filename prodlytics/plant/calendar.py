@@ -36,7 +36,7 @@ DAY = dt.timedelta(days=1)
 REACH = 3 * DAY
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """A stretch of one machine's plan; begin and end are microseconds since 1970 UTC."""
 
     begin: int
@@ -103,7 +103,7 @@ def plan_rows(plant: Plant, machine: Machine, start: dt.datetime, end: dt.dateti
     import numpy as np
     import pandas as pd
 
-    pieces = _pieces(plant, machine, start, end)
+    pieces = plan_pieces(plant, machine, start, end)
 
     def instants(of: list[int]) -> pd.Series[pd.Timestamp]:
         return pd.Series(np.array(of, dtype="datetime64[us]")).dt.tz_localize("UTC")
@@ -174,7 +174,7 @@ class _Days:
             begin = until
 
 
-class _Timetable:
+class Timetable:
     """The plans one machine follows."""
 
     def __init__(self, plant: Plant, machine: Machine) -> None:
@@ -202,11 +202,16 @@ class _Timetable:
         return f"timetable since {plan.since}" if plan else "no timetable yet"
 
 
-def _pieces(plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime) -> list[_Piece]:
+def plan_pieces(plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime) -> list[Piece]:
+    """The rows of `plan_rows` without pandas: what was planned for a machine in [start, end).
+
+    Raises:
+        ValueError: start or end has no zone.
+    """
     begin, until = _us(start), _us(end)
     if begin >= until:
         return []
-    days, timetable = _Days(plant, start, end), _Timetable(plant, machine)
+    days, timetable = _Days(plant, start, end), Timetable(plant, machine)
     holidays = {holiday.date: holiday for holiday in plant.holidays}
     pieces = _with_gaps(_scheduled(plant, timetable, days, holidays), timetable, days, begin, until)
     for date in days.dates:
@@ -219,8 +224,8 @@ def _pieces(plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime
     return [piece._replace(begin=a, end=b) for piece in _joined(pieces) for a, b in days.cut(piece.begin, piece.end)]
 
 
-def _scheduled(plant: Plant, timetable: _Timetable, days: _Days, holidays: dict[dt.date, Holiday]) -> list[_Piece]:
-    pieces: list[_Piece] = []
+def _scheduled(plant: Plant, timetable: Timetable, days: _Days, holidays: dict[dt.date, Holiday]) -> list[Piece]:
+    pieces: list[Piece] = []
     for date in days.dates:
         if date in holidays:
             continue
@@ -234,7 +239,7 @@ def _scheduled(plant: Plant, timetable: _Timetable, days: _Days, holidays: dict[
                     pieces.append(cut._replace(end=begin))
             wall = dt.datetime.combine(date, shift.start)
             for from_, to, plan in _around_breaks(plant.zone, wall, begin, end, shift.breaks):
-                pieces.append(_Piece(from_, to, plan, shift.name, date, source))
+                pieces.append(Piece(from_, to, plan, shift.name, date, source))
     return pieces
 
 
@@ -265,15 +270,15 @@ def _around_breaks(
         yield begin, end, "planned"
 
 
-def _with_gaps(scheduled: list[_Piece], timetable: _Timetable, days: _Days, begin: int, until: int) -> list[_Piece]:
+def _with_gaps(scheduled: list[Piece], timetable: Timetable, days: _Days, begin: int, until: int) -> list[Piece]:
     """The scheduled pieces clipped to [begin, until), and what lies between them as not scheduled."""
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     reached = begin
 
     def fill(to: int) -> None:
         for from_, end in days.cut(reached, to):
             date = days.date_of(from_)
-            pieces.append(_Piece(from_, end, "not_scheduled", None, date, timetable.source(date)))
+            pieces.append(Piece(from_, end, "not_scheduled", None, date, timetable.source(date)))
 
     for piece in scheduled:
         clipped = piece._replace(begin=max(piece.begin, begin), end=min(piece.end, until))
@@ -285,8 +290,8 @@ def _with_gaps(scheduled: list[_Piece], timetable: _Timetable, days: _Days, begi
     return pieces
 
 
-def _mark_holiday(pieces: list[_Piece], plant: Plant, shifts: list[Shift], holiday: Holiday) -> None:
-    def name(piece: _Piece) -> _Piece:
+def _mark_holiday(pieces: list[Piece], plant: Plant, shifts: list[Shift], holiday: Holiday) -> None:
+    def name(piece: Piece) -> Piece:
         return piece._replace(source=f"holiday: {holiday.name}") if piece.plan == "not_scheduled" else piece
 
     for shift in shifts:
@@ -294,14 +299,19 @@ def _mark_holiday(pieces: list[_Piece], plant: Plant, shifts: list[Shift], holid
         _repaint(pieces, begin, end, name)
 
 
-def _apply(pieces: list[_Piece], plant: Plant, exception: PlanException, days: _Days) -> None:
-    begin, end = _us(_instant(plant.zone, exception.start)), _us(_instant(plant.zone, exception.end))
+def exception_span(plant: Plant, exception: PlanException) -> tuple[int, int]:
+    """Begin and end of an exception, microseconds since 1970 UTC."""
+    return _us(_instant(plant.zone, exception.start)), _us(_instant(plant.zone, exception.end))
+
+
+def _apply(pieces: list[Piece], plant: Plant, exception: PlanException, days: _Days) -> None:
+    begin, end = exception_span(plant, exception)
     source = f"{exception.kind.replace('_', ' ')}: {exception.reason}"
 
-    def close(piece: _Piece) -> _Piece:
+    def close(piece: Piece) -> Piece:
         return piece._replace(plan="not_scheduled", shift=None, date=days.date_of(piece.begin), source=source)
 
-    def stop(piece: _Piece) -> _Piece:
+    def stop(piece: Piece) -> Piece:
         return piece._replace(plan="planned_stop", source=source) if piece.plan == "planned" else piece
 
     if exception.kind == "closure":
@@ -311,19 +321,19 @@ def _apply(pieces: list[_Piece], plant: Plant, exception: PlanException, days: _
         _repaint(pieces, begin, end, stop)
     else:
         for from_, to, plan in _around_breaks(plant.zone, exception.start, begin, end, exception.breaks):
-            added = _Piece(from_, to, plan, exception.shift, exception.start.date(), source)
+            added = Piece(from_, to, plan, exception.shift, exception.start.date(), source)
             _repaint(pieces, from_, to, partial(_add, added=added))
 
 
-def _add(piece: _Piece, added: _Piece) -> _Piece:
+def _add(piece: Piece, added: Piece) -> Piece:
     return added._replace(begin=piece.begin, end=piece.end) if piece.plan == "not_scheduled" else piece
 
 
-def _repaint(pieces: list[_Piece], begin: int, end: int, change: Callable[[_Piece], _Piece]) -> None:
+def _repaint(pieces: list[Piece], begin: int, end: int, change: Callable[[Piece], Piece]) -> None:
     """Change what the pieces say between begin and end, in place, cutting those that reach over an edge."""
     first = max(bisect_right(pieces, begin, key=lambda piece: piece.begin) - 1, 0)
     last = bisect_left(pieces, end, key=lambda piece: piece.begin)
-    new: list[_Piece] = []
+    new: list[Piece] = []
     for piece in pieces[first:last]:
         from_, to = max(piece.begin, begin), min(piece.end, end)
         if from_ >= to:
@@ -337,8 +347,8 @@ def _repaint(pieces: list[_Piece], begin: int, end: int, change: Callable[[_Piec
     pieces[first:last] = new
 
 
-def _joined(pieces: list[_Piece]) -> list[_Piece]:
-    joined: list[_Piece] = []
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    joined: list[Piece] = []
     for piece in pieces:
         if joined and joined[-1][2:] == piece[2:]:
             joined[-1] = joined[-1]._replace(end=piece.end)

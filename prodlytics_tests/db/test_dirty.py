@@ -73,10 +73,12 @@ def test_marks_name_their_quarter_hour_once(here: psycopg.Connection[Any]) -> No
     assert times(here, ["nothing"]) == []
 
 
-def test_the_latest_cause_is_kept(here: psycopg.Connection[Any]) -> None:
-    mark(here, "states", [("M1", NOON)], "first")
-    mark(here, "states", [("M1", NOON)], "x" * 5000)
-    assert claim(here, "states", *DAY) == [("M1", NOON, "x" * 200)]
+def test_every_cause_is_kept_once(here: psycopg.Connection[Any]) -> None:
+    for cause in ("late file", "plant file", "late file", "x" * 5000, "y" * 5000, "z" * 5000):
+        mark(here, "states", [("M1", NOON)], cause)
+    ((_, _, cause),) = claim(here, "states", *DAY)
+    assert cause.startswith("late file; plant file; " + "x" * 200 + "; y")
+    assert len(cause) == 600
 
 
 def test_no_marks_are_no_work(here: psycopg.Connection[Any]) -> None:
@@ -121,7 +123,8 @@ def test_a_mark_made_while_a_claim_is_open_stays(
         getattr(here, end)()
         second.wait()
         there.commit()
-    assert marks(here) == [("M1", NOON, "second")]
+    # A claim that was taken back was never acted on: its cause still holds.
+    assert marks(here) == [("M1", NOON, "second" if end == "commit" else "first; second")]
 
 
 def test_a_mark_not_yet_committed_is_left_for_the_next_claim(
@@ -144,7 +147,7 @@ def test_a_claim_waits_for_a_mark_that_is_being_renewed_and_sees_its_data(
     with connect(database, autocommit=True) as watcher:
         claimed = Blocked(here, watcher, lambda: claim(here, "states", *DAY))
         there.commit()
-        assert claimed.wait() == [("M1", NOON, "renewed")]
+        assert claimed.wait() == [("M1", NOON, "old; renewed")]
     assert here.execute("SELECT metric_name FROM tag").fetchall() == [("late",)]
     here.commit()
     assert marks(here) == []
