@@ -213,14 +213,16 @@ _ALL = (
         key=("machine_id", "time_bucket"),
         columns=_columns(
             "time_bucket machine_id production_date availability performance quality oee null_reason good_count "
-            "reject_count rework_count gap_good_count gap_reject_count planned_time_us run_time_us ideal_time_us "
-            "ideal_good_time_us running_us failure_us changeover_us planned_stop_us other_stop_us micro_stop_us "
-            "break_us not_scheduled_us unknown_us convention as_of fingerprint"
+            "reject_count rework_count gap_good_count gap_reject_count off_plan_good_count off_plan_reject_count "
+            "planned_time_us run_time_us ideal_time_us ideal_good_time_us running_us failure_us changeover_us "
+            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us off_plan_run_us "
+            "convention as_of fingerprint"
         ),
         required=_columns(
             "time_bucket machine_id production_date good_count reject_count rework_count gap_good_count "
-            "gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us planned_stop_us "
-            "other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of fingerprint"
+            "gap_reject_count off_plan_good_count off_plan_reject_count planned_time_us run_time_us running_us "
+            "failure_us changeover_us planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us "
+            "unknown_us off_plan_run_us convention as_of fingerprint"
         ),
         span=("time_bucket", "time_bucket"),
         overrides=(("quality", FIELDS["quality_ratio"]),),
@@ -234,15 +236,16 @@ _ALL = (
         key=("machine_id", "production_date", "shift", "part_number"),
         columns=_columns(
             "machine_id production_date shift part_number starts_at ends_at availability performance quality oee "
-            "null_reason good_count reject_count rework_count gap_good_count gap_reject_count planned_time_us "
-            "run_time_us ideal_time_us ideal_good_time_us running_us failure_us changeover_us planned_stop_us "
-            "other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of fingerprint"
+            "null_reason good_count reject_count rework_count gap_good_count gap_reject_count off_plan_good_count "
+            "off_plan_reject_count planned_time_us run_time_us ideal_time_us ideal_good_time_us running_us failure_us "
+            "changeover_us planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us "
+            "off_plan_run_us convention as_of fingerprint"
         ),
         required=_columns(
             "machine_id production_date shift part_number starts_at ends_at good_count reject_count rework_count "
-            "gap_good_count gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us "
-            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us convention as_of "
-            "fingerprint"
+            "gap_good_count gap_reject_count off_plan_good_count off_plan_reject_count planned_time_us run_time_us "
+            "running_us failure_us changeover_us planned_stop_us other_stop_us micro_stop_us break_us "
+            "not_scheduled_us unknown_us off_plan_run_us convention as_of fingerprint"
         ),
         span=("starts_at", "ends_at"),
         overrides=(
@@ -265,16 +268,18 @@ _ALL = (
             "quality oee null_reason allocation_efficiency utilization_efficiency technical_efficiency setup_ratio "
             "nee_index scrap_ratio rework_ratio first_pass_yield throughput_per_h production_process_ratio "
             "throughput_rate_per_h good_count reject_count rework_count gap_good_count gap_reject_count "
-            "planned_time_us run_time_us ideal_time_us ideal_good_time_us running_us failure_us changeover_us "
-            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us order_run_time_us "
-            "order_time_us order_part_count failures repair_time_us open_failures mtbf_h mtbf_lower_bound_h mtbf_iso_h "
-            "mttr_h mttr_iso_h mttr_is_lower_bound reliability_null_reason convention as_of fingerprint"
+            "off_plan_good_count off_plan_reject_count planned_time_us run_time_us ideal_time_us ideal_good_time_us "
+            "running_us failure_us changeover_us planned_stop_us other_stop_us micro_stop_us break_us "
+            "not_scheduled_us unknown_us off_plan_run_us order_run_time_us order_time_us order_part_count failures "
+            "repair_time_us open_failures mtbf_h mtbf_lower_bound_h mtbf_iso_h mttr_h mttr_iso_h mttr_is_lower_bound "
+            "reliability_null_reason convention as_of fingerprint"
         ),
         required=_columns(
             "level member period period_start shift starts_at ends_at good_count reject_count rework_count "
-            "gap_good_count gap_reject_count planned_time_us run_time_us running_us failure_us changeover_us "
-            "planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us order_run_time_us "
-            "order_time_us order_part_count mttr_is_lower_bound convention as_of fingerprint"
+            "gap_good_count gap_reject_count off_plan_good_count off_plan_reject_count planned_time_us run_time_us "
+            "running_us failure_us changeover_us planned_stop_us other_stop_us micro_stop_us break_us "
+            "not_scheduled_us unknown_us off_plan_run_us order_run_time_us order_time_us order_part_count "
+            "mttr_is_lower_bound convention as_of fingerprint"
         ),
         # No span: a week belongs to no one production day, and its base, `oee_shift`, is archived.
         overrides=(

@@ -21,6 +21,8 @@ from prodlytics.plant.model import Convention, Machine, Plant
 
 #: Time the machine was meant to run, whatever the convention says about the rest.
 ALWAYS_PLANNED = ("running", "failure", "other_stop", "micro_stop")
+#: What the calendar wants where a machine that runs is off the plan; a planned stop only if that is not planned time.
+OFF_PLAN = ("break", "not_scheduled")
 _PART_COLUMNS = ["good_count", "reject_count", "rework_count", "part_number", "event_type", "event_key", "flag"]
 _LEDGER_TEXTS = ("bucket", "plan", "state", "reason_code", "stop_id", "shift", "production_date")
 
@@ -54,6 +56,8 @@ class Parts:
     "Index of the ledger row whose hour, shift and day the part belongs to."
     in_gap: spans.BoolArray
     "Counted while nobody knew the state, or across a silence: no time to be compared with."
+    off_plan: spans.BoolArray
+    "Made in a break or outside the plan, where the convention keeps that out of OEE; never also `in_gap`."
     ideal_us: FloatArray
     "Ideal cycle of the part made; NaN where there is none."
 
@@ -81,12 +85,15 @@ def counted(
     # (bookings end there). Not across the edge of a production day: a day alone must give what a year gives.
     before = spans.covering(ledger.start, ledger.end, np.maximum(time - 1, _day_start(plant, time, start, end)))
     unknown = (ledger.rows["state"] == "unknown").to_numpy(dtype=bool)
+    in_gap = ((before >= 0) & unknown[before]) | (rows["flag"] == "estimated").to_numpy(dtype=bool)
+    off_plan = off_the_plan(ledger.rows["plan"], plant.convention)[np.where(before >= 0, before, row)]
     day, days = pd.factorize(ledger.rows["production_date"].to_numpy(dtype=object))
     return Parts(
         rows=rows,
         time=time,
         row=row,
-        in_gap=((before >= 0) & unknown[before]) | (rows["flag"] == "estimated").to_numpy(dtype=bool),
+        in_gap=in_gap,
+        off_plan=off_plan & ~in_gap,
         ideal_us=_ideal_us(plant, machine, rows["part_number"], day[row], days),
     )
 
@@ -98,13 +105,16 @@ def counted_parts(
 
     Returns:
         One row per counted event: time, time_bucket, production_date, shift, part_number, event_type, event_key,
-        good_count, reject_count, rework_count, flag, in_gap, ideal_cycle_ms (missing where there is none).
+        good_count, reject_count, rework_count, flag, in_gap, off_plan, ideal_cycle_ms (missing where there is none).
     """
     cells = Ledger.of(ledger)
     parts = counted(plant, machine, cells, events, start, end)
     of_row = cells.rows[["time_bucket", "production_date", "shift"]].iloc[parts.row].reset_index(drop=True)
     return pd.concat([of_row, parts.rows.reset_index(drop=True)], axis=1).assign(
-        time=spans.from_us(parts.time), in_gap=parts.in_gap, ideal_cycle_ms=parts.ideal_us / 1000
+        time=spans.from_us(parts.time),
+        in_gap=parts.in_gap,
+        off_plan=parts.off_plan,
+        ideal_cycle_ms=parts.ideal_us / 1000,
     )
 
 
@@ -130,18 +140,29 @@ def add_up(
         One row per group: counts, times in microseconds, `convention` and `fingerprint`, which changes when anything
         the group was computed from does.
     """
-    times = {f"{bucket}_us": _time_in(ledger, row_group, size, bucket) for bucket in BUCKETS}
+    times = {f"{bucket}_us": _time_in(ledger, row_group, size, ledger.rows["bucket"] == bucket) for bucket in BUCKETS}
+    off_plan = off_the_plan(ledger.rows["plan"], convention)
+    off_plan_us = _time_in(ledger, row_group, size, (ledger.rows["bucket"] == "running") & off_plan)
     return pd.DataFrame(
         {
             **_counts(parts, part_group, size),
-            "planned_time_us": sum(times[f"{bucket}_us"] for bucket in _planned(convention)),
-            "run_time_us": times["running_us"] + times["micro_stop_us"],
+            "planned_time_us": sum(times[f"{bucket}_us"] for bucket in _planned(convention)) - off_plan_us,
+            "run_time_us": times["running_us"] + times["micro_stop_us"] - off_plan_us,
             **_ideal_times(parts, part_group, size, convention),
             **times,
+            "off_plan_run_us": off_plan_us,
             "convention": np.full(size, convention.code, dtype=object),
             "fingerprint": _fingerprints(ledger, row_group, parts, part_group, size, convention),
         }
     )
+
+
+def off_the_plan(plan: pd.Series[str], convention: Convention) -> spans.BoolArray:
+    """Where running time and parts are kept out of OEE, from what the calendar wanted of each instant."""
+    if convention.break_running == "planned":
+        return np.zeros(len(plan), dtype=bool)
+    stops = ("planned_stop",) if convention.planned_stops == "excluded" else ()
+    return plan.isin((*OFF_PLAN, *stops)).to_numpy(dtype=bool)
 
 
 def ideal_cycle_ms(plant: Plant, machine: Machine, part_number: str | None, date: dt.date) -> float | None:
@@ -209,9 +230,9 @@ def _ideal_us(
     return cycles[pair]
 
 
-def _time_in(ledger: Ledger, group: spans.IntArray, size: int, bucket: str) -> spans.IntArray:
+def _time_in(ledger: Ledger, group: spans.IntArray, size: int, which: pd.Series[bool]) -> spans.IntArray:
     total = np.zeros(size, dtype=np.int64)
-    chosen = (ledger.rows["bucket"] == bucket).to_numpy(dtype=bool)
+    chosen = which.to_numpy(dtype=bool)
     np.add.at(total, group[chosen], (ledger.end - ledger.start)[chosen])
     return total
 
@@ -221,13 +242,15 @@ def _counts(parts: Parts, group: spans.IntArray, size: int) -> dict[str, FloatAr
         counts = parts.rows[column].to_numpy(dtype=np.float64)[chosen]
         return np.bincount(group[chosen], weights=counts, minlength=size).astype(np.float64)
 
-    seen = ~parts.in_gap
+    seen = ~parts.in_gap & ~parts.off_plan
     return {
         "good_count": total("good_count", seen),
         "reject_count": total("reject_count", seen),
         "rework_count": total("rework_count", seen),
         "gap_good_count": total("good_count", parts.in_gap),
         "gap_reject_count": total("reject_count", parts.in_gap) + total("rework_count", parts.in_gap),
+        "off_plan_good_count": total("good_count", parts.off_plan),
+        "off_plan_reject_count": total("reject_count", parts.off_plan) + total("rework_count", parts.off_plan),
     }
 
 
@@ -238,7 +261,7 @@ def _ideal_times(parts: Parts, group: spans.IntArray, size: int, convention: Con
     right = good + rework if convention.rework_is_good else good
 
     def total(counts: FloatArray) -> FloatArray:
-        chosen = ~parts.in_gap & (counts > 0)
+        chosen = ~parts.in_gap & ~parts.off_plan & (counts > 0)
         times = (counts * parts.ideal_us)[chosen]
         return np.bincount(group[chosen], weights=times, minlength=size).astype(np.float64)
 

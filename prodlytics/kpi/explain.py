@@ -17,7 +17,15 @@ import pandas as pd
 
 from prodlytics.kpi import explain_rules as rules
 from prodlytics.kpi.elements import counted_parts
-from prodlytics.kpi.explain_figures import RUN, Difference, add_up, differences, formulas, planned_buckets
+from prodlytics.kpi.explain_figures import (
+    RUN,
+    Difference,
+    add_up,
+    differences,
+    formulas,
+    off_plan_lines,
+    planned_buckets,
+)
 from prodlytics.kpi.explained import (
     CalendarLine,
     Count,
@@ -219,7 +227,7 @@ def _interval(material: Material, row: Row, convention: Convention) -> Interval:
         ends_at=ends,
         duration_us=(ends - begins) // dt.timedelta(microseconds=1),
         bucket=row["bucket"],
-        counts_as=_counts_as(row["bucket"], convention),
+        counts_as=_counts_as(row["bucket"], row["plan"], convention),
         plan=row["plan"],
         shift=row["shift"],
         state=row["state"],
@@ -234,9 +242,9 @@ def _interval(material: Material, row: Row, convention: Convention) -> Interval:
     )
 
 
-def _counts_as(bucket: str, convention: Convention) -> CountsAs:
+def _counts_as(bucket: str, plan: str, convention: Convention) -> CountsAs:
     if bucket in RUN:
-        return "run"
+        return "outside" if plan in off_plan_lines(convention) else "run"
     return "lost" if bucket in planned_buckets(convention) else "outside"
 
 
@@ -259,7 +267,7 @@ def _count(material: Material, row: Row) -> Count:
         reject=Fraction(row["reject_count"]),
         rework=Fraction(row["rework_count"]),
         flag=row["flag"],
-        kept_out=rules.kept_out(state, row["flag"], bool(row["in_gap"])),
+        kept_out=rules.kept_out(state, row["flag"], bool(row["in_gap"]), bool(row["off_plan"])),
         ideal_cycle_ms=row["ideal_cycle_ms"],
         ideal_cycle_from=origin,
     )

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 BUCKETS = ("running", "micro_stop", "failure", "changeover", "other_stop", "planned_stop", "break", "not_scheduled",
            "unknown")  # fmt: skip
+#: Why parts of a break are outside OEE.
+OFF_PLAN = "made in a break or outside the plan, which the convention keeps out of OEE"
 #: Buckets that are run time.
 RUN = ("running", "micro_stop")
 #: Float sums of the table against exact ones; a part in a thousand million is no difference.
 RELATIVE = 1e-9
 #: Columns of oee_hourly that are compared.
 _NUMBERS = ("oee", "availability", "performance", "quality", "good_count", "reject_count", "rework_count",
-            "gap_good_count", "gap_reject_count", "planned_time_us", "run_time_us", "ideal_time_us",
+            "gap_good_count", "gap_reject_count", "off_plan_good_count", "off_plan_reject_count",
+            "off_plan_run_us", "planned_time_us", "run_time_us", "ideal_time_us",
             "ideal_good_time_us", *(f"{bucket}_us" for bucket in BUCKETS))  # fmt: skip
 _RATIOS = ("oee", "availability", "performance", "quality")
 
@@ -47,6 +50,9 @@ class Figures:
     rework_count: Fraction
     gap_good_count: Fraction
     gap_reject_count: Fraction
+    off_plan_good_count: Fraction
+    off_plan_reject_count: Fraction
+    off_plan_run_us: int
     availability: Fraction | None
     performance: Fraction | None
     quality: Fraction | None
@@ -86,6 +92,13 @@ class Difference:
         )
 
 
+def off_plan_lines(convention: Convention) -> tuple[str, ...]:
+    """Lines of the calendar in which running is outside OEE."""
+    if convention.break_running == "planned":
+        return ()
+    return ("break", "not_scheduled", *(("planned_stop",) if convention.planned_stops == "excluded" else ()))
+
+
 def planned_buckets(convention: Convention) -> tuple[str, ...]:
     """The buckets that are planned time under a convention, in the order of `BUCKETS`."""
     excluded = {"break", "not_scheduled"}
@@ -108,13 +121,17 @@ def add_up(intervals: Iterable[Interval], counts: Iterable[Count], convention: C
         convention: Which buckets are planned time, and whether rework is good.
     """
     buckets = dict.fromkeys(BUCKETS, 0)
-    for interval in intervals:
+    spans = list(intervals)
+    for interval in spans:
         buckets[interval.bucket] += interval.duration_us
-    planned = sum(buckets[bucket] for bucket in planned_buckets(convention))
-    run = sum(buckets[bucket] for bucket in RUN)
+    off_lines = off_plan_lines(convention)
+    off_us = sum(one.duration_us for one in spans if one.bucket == "running" and one.plan in off_lines)
+    planned = sum(buckets[bucket] for bucket in planned_buckets(convention)) - off_us
+    run = sum(buckets[bucket] for bucket in RUN) - off_us
     listed = list(counts)
     seen = [count for count in listed if count.kept_out is None]
-    missed = [count for count in listed if count.kept_out is not None]
+    off = [count for count in listed if count.kept_out == OFF_PLAN]
+    missed = [count for count in listed if count.kept_out not in (None, OFF_PLAN)]
     ideal = _ideal_us((count.pieces, count.ideal_cycle_ms) for count in seen)
     right = [(_right(count, convention), count.ideal_cycle_ms) for count in seen]
     ideal_good, good_pieces = _ideal_us(right), sum((pieces for pieces, _ in right), Fraction(0))
@@ -130,6 +147,9 @@ def add_up(intervals: Iterable[Interval], counts: Iterable[Count], convention: C
         rework_count=sum((count.rework for count in seen), Fraction(0)),
         gap_good_count=sum((count.good for count in missed), Fraction(0)),
         gap_reject_count=sum((count.reject + count.rework for count in missed), Fraction(0)),
+        off_plan_good_count=sum((count.good for count in off), Fraction(0)),
+        off_plan_reject_count=sum((count.reject + count.rework for count in off), Fraction(0)),
+        off_plan_run_us=off_us,
         availability=_divide(run, planned),
         performance=_divide(ideal, run) if planned else None,
         quality=_quality(ideal, ideal_good, good_pieces, made) if planned else None,
@@ -176,7 +196,8 @@ def _null_reason(planned: int, run: int, ideal: Fraction | None, made: Fraction,
 
 def formulas(figures: Figures, counts: Iterable[Count], convention: Convention) -> tuple[Formula, ...]:
     """The figures as a person writes them down, in the order in which they are computed."""
-    buckets, seen = figures.buckets_us, [count for count in counts if count.kept_out is None]
+    buckets, seen = dict(figures.buckets_us), [count for count in counts if count.kept_out is None]
+    buckets["running"] -= figures.off_plan_run_us
     planned = planned_buckets(convention)
     right = "good + rework" if convention.rework_is_good else "good"
     product = _product(figures)

@@ -13,7 +13,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from prodlytics.kpi.entries import PERSONS
-from prodlytics.kpi.explain_figures import Figures
+from prodlytics.kpi.explain_figures import OFF_PLAN, Figures
 from prodlytics.plant.model import ALWAYS, Convention, History, Machine, Plant
 
 #: Loss of a stop of which only the state is known.
@@ -131,8 +131,10 @@ def _since(history: History[float], day: dt.date) -> str:
     return "" if begun[-1] == ALWAYS else f" since {begun[-1]}"
 
 
-def kept_out(state: str | None, flag: str | None, in_gap: bool) -> str | None:
+def kept_out(state: str | None, flag: str | None, in_gap: bool, off_plan: bool = False) -> str | None:
     """Why parts are outside OEE; None where they are in it."""
+    if off_plan:
+        return OFF_PLAN
     if not in_gap:
         return None
     if flag == "estimated":
@@ -177,6 +179,9 @@ def convention_words(convention: Convention) -> tuple[str, ...]:
         f"A planned stop {outside if convention.planned_stops == 'excluded' else loss}.",
         f"Changeover {outside if convention.changeover == 'excluded' else loss}.",
         f"Time in which nobody knows the state {outside if convention.unknown == 'excluded' else loss}.",
+        "Running in a break or outside the plan is planned time."
+        if convention.break_running == "planned"
+        else "Running in a break or outside the plan, and what is made then, is outside OEE.",
         "Reworked parts are good." if convention.rework_is_good else "Reworked parts are not good: good is first time.",
     )
 

@@ -32,10 +32,10 @@ PERIODS = ("shift", "day", "week")
 #: Of these levels a machine is a member, or several are: they can fail. A part cannot.
 EQUIPMENT = ("machine", "line", "plant")
 MIXED = "mixed_conventions"
-_NOT_BUCKETS = ("planned_time_us", "run_time_us", "ideal_time_us", "ideal_good_time_us")
+_NOT_BUCKETS = ("planned_time_us", "run_time_us", "ideal_time_us", "ideal_good_time_us", "off_plan_run_us")
 _BUCKETS = [name for name in ELEMENTS if name.endswith("_us") and name not in _NOT_BUCKETS]
 #: Whole microseconds that are never missing.
-_WHOLE = ("planned_time_us", "run_time_us", *_BUCKETS, "order_run_time_us", "order_time_us")
+_WHOLE = ("planned_time_us", "run_time_us", *_BUCKETS, "off_plan_run_us", "order_run_time_us", "order_time_us")
 _MEMBER = {"machine": "machine_id", "line": "line", "part": "part_number", "family": "family"}
 
 

@@ -169,7 +169,9 @@ def _speed(plant: Plant, shifts: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     """Running time beyond the ideal cycles of what was made; all of it where there is no ideal cycle."""
     ideal = shifts["ideal_time_us"].to_numpy(dtype=np.float64)
     judged = ~np.isnan(ideal)
-    over = np.where(judged, shifts["running_us"] - ideal, shifts["running_us"])
+    # Run time without micro-stops: running that the convention keeps out of OEE is no loss of planned time.
+    running = shifts["run_time_us"] - shifts["micro_stop_us"]
+    over = np.where(judged, running - ideal, running)
     run = shifts["run_time_us"].to_numpy(dtype=np.float64)
     suspect = judged & (run > 0) & (ideal > plant.thresholds.performance_suspect * run)
     flag = np.select([suspect, judged & (over < 0)], ["ideal_cycle_suspect", "faster_than_ideal"], "").astype(object)

@@ -18,7 +18,15 @@ import pandas as pd
 from prodlytics.kpi.spans import FloatArray
 from prodlytics.plant.model import Convention
 
-COUNTS = ("good_count", "reject_count", "rework_count", "gap_good_count", "gap_reject_count")
+COUNTS = (
+    "good_count",
+    "reject_count",
+    "rework_count",
+    "gap_good_count",
+    "gap_reject_count",
+    "off_plan_good_count",
+    "off_plan_reject_count",
+)
 TIMES = (
     "planned_time_us",
     "run_time_us",
@@ -33,6 +41,7 @@ TIMES = (
     "break_us",
     "not_scheduled_us",
     "unknown_us",
+    "off_plan_run_us",
 )
 #: Run time and all time while the part of an order was in work, and the parts made then.
 ORDERS = ("order_run_time_us", "order_time_us", "order_part_count")
@@ -97,6 +106,16 @@ def ratios(elements: pd.DataFrame, convention: Convention = DEFAULT) -> pd.DataF
     return elements.assign(
         availability=availability, performance=performance, quality=quality, oee=oee, null_reason=reason
     )
+
+
+def capped(performance: float | None, oee: float | None, convention: Convention) -> tuple[float | None, float | None]:
+    """Performance and OEE of a row as they are shown: performance at most 1 where the convention says so.
+
+    For display only: a capped figure must never be stored or added up, it would hide a wrong ideal cycle.
+    """
+    if convention.performance_cap == "none" or performance is None or performance <= 1.0:
+        return performance, oee
+    return 1.0, None if oee is None else oee / performance
 
 
 def roll_up(

@@ -119,7 +119,7 @@ def _bad_parts(
     """Counted events with rejects or rework: their group and the time one part takes, 0 where there is none."""
     bad = events[(events["reject_count"] > 0) | (events["rework_count"] > 0)]
     made = counted_parts(plant, machine, ledger, bad, start, end)
-    known = ~made["in_gap"] & made["ideal_cycle_ms"].notna()
+    known = ~made["in_gap"] & ~made["off_plan"] & made["ideal_cycle_ms"].notna()
     return made.assign(
         shift=made["shift"].where(made["shift"].notna(), ""),
         part_number=made["part_number"].where(made["part_number"].notna(), ""),

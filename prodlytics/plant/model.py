@@ -263,19 +263,33 @@ class Line(Strict):
 
 
 class Convention(Strict):
-    """Section 4 of the OEE conventions: what is in force is stored with each row."""
+    """How OEE is counted; what is in force is stored with each row.
+
+    `break_running`: a machine that produces in a break or outside the plan adds that time to planned time, or the time
+    and its parts are kept out of OEE (`off_plan_*`). `performance_cap` only changes what is shown of a machine, never
+    what is stored or added up, and so is not part of `code`.
+    """
 
     planned_stops: Literal["excluded", "availability_loss"] = "excluded"
     changeover: Literal["availability_loss", "excluded"] = "availability_loss"
     unknown: Literal["excluded", "availability_loss"] = "excluded"
     rework_is_good: bool = False
+    break_running: Literal["planned", "excluded"] = "planned"
+    performance_cap: Literal["none", "1.0"] = "none"
+
+    @field_validator("performance_cap", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        """YAML reads 1.0 as a number."""
+        return "1.0" if value == 1 else value
 
     @property
     def code(self) -> str:
         """Short and stable, for the `convention` column."""
         return (
             f"planned_stops={self.planned_stops};changeover={self.changeover};"
-            f"unknown={self.unknown};rework_is_good={str(self.rework_is_good).lower()}"
+            f"unknown={self.unknown};rework_is_good={str(self.rework_is_good).lower()};"
+            f"break_running={self.break_running}"
         )
 
 

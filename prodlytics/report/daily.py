@@ -110,15 +110,16 @@ def _environment(escape: bool) -> jinja2.Environment:
         "evidence": _of_plant(sentences.evidence),
         "changes": _of_plant(sentences.changes),
         "restated_what": sentences.restated_what,
+        "as_shown": _of_plant(sentences.as_shown),
     }
     return environment
 
 
-def _of_plant(function: Callable[..., str]) -> Callable[..., str]:
+def _of_plant(function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter whose first argument is the plant of the page: compiled templates are shared by all plants."""
 
     @jinja2.pass_context
-    def call(context: jinja2.runtime.Context, *values: Any) -> str:
+    def call(context: jinja2.runtime.Context, *values: Any) -> Any:
         return function(context["plant"], *values)
 
     return call

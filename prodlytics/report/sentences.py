@@ -6,9 +6,12 @@ layout.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from prodlytics.kpi.oee import capped
 from prodlytics.plant.model import Plant
 from prodlytics.report import words
-from prodlytics.report.figures import Change, Figures, LongestStop, MachineLine, Restated, Scrap
+from prodlytics.report.figures import Change, Figures, LongestStop, MachineLine, Ratios, Restated, Scrap
 
 _COLUMNS = {
     "oee": "OEE",
@@ -136,6 +139,12 @@ def not_planned(figures: Figures) -> str:
     return f"Not planned: {'all machines' if len(names) == len(figures.machines) else ', '.join(names)}."
 
 
+def as_shown(plant: Plant, ratios: Ratios) -> Ratios:
+    """A machine's ratios as the page shows them: performance capped where the plant file says so, and OEE to match."""
+    performance, oee = capped(ratios.performance, ratios.oee, plant.convention)
+    return replace(ratios, oee=oee, performance=performance)
+
+
 def suspects(plant: Plant, figures: Figures) -> str:
     """Machines faster than they can be."""
     limit = plant.thresholds.performance_suspect
@@ -256,6 +265,8 @@ def convention(plant: Plant) -> str:
     return (
         f"planned stops {_rule(rules.planned_stops)}, changeovers {_rule(rules.changeover)}, time without data "
         f"{_rule(rules.unknown)}, rework {'counts as good' if rules.rework_is_good else 'does not count as good'}"
+        + ("" if rules.break_running == "planned" else ", production in breaks and outside the plan kept out of OEE")
+        + ("" if rules.performance_cap == "none" else ", performance of machines shown up to 100 %")
     )
 
 
