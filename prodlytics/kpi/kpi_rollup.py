@@ -58,6 +58,8 @@ def derive_kpi_rollup(
         `starts_at` and `ends_at` are the span of the period by the calendar, in UTC. Rows computed under different
         conventions cannot be added up: their ratios are missing with the reason `mixed_conventions`.
     """
+    if shifts.empty:
+        return _nothing()
     base = _with_bounds(plant, _base(plant, shifts, rel.failures(plant, stops)), plan)
     periods = pd.concat([_period(plant, base, name) for name in PERIODS], ignore_index=True)
     basis = line_basis(plant, periods)
@@ -69,6 +71,13 @@ def derive_kpi_rollup(
     )
     total = pd.concat([total, iso_22400(total, plant.convention), rel.reliability(total)], axis=1)
     return _finished(_without_mixed(total), as_of)
+
+
+def _nothing() -> pd.DataFrame:
+    """No row, every column with its type."""
+    kinds = {"float": "float64", "numeric": "float64", "timestamp": "datetime64[us, UTC]", "boolean": "bool"}
+    fields = DATASETS["kpi_rollup"].fields
+    return pd.DataFrame({name: pd.Series(dtype=kinds.get(fields[name].type, "object")) for name in COLUMNS})
 
 
 def _base(plant: Plant, shifts: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:

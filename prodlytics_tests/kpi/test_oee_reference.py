@@ -111,6 +111,7 @@ def test_e12_iso_22400() -> None:
     assert round(more["technical_efficiency"], 6) == 0.878049
     assert more["setup_ratio"] == pytest.approx(0.10)
     assert more["utilization_efficiency"] == pytest.approx(0.80)
+    assert more["allocation_efficiency"] == 1.0
     assert round(more["scrap_ratio"], 6) == 0.031818
     assert round(more["rework_ratio"], 6) == 0.018182
     assert more["first_pass_yield"] == pytest.approx(0.95)

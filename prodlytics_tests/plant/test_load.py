@@ -232,6 +232,31 @@ WRONG = [
         "shift_plans[1].since: all machines already have a plan since 1970-01-01; write one plan per date",
     ),
     # YAML itself.
+    Wrong("thresholds: {", "lines:\n  - {id: L9}\nthresholds: {", "no machine has `line: L9`; write a line of", lower=1),
+    Wrong(
+        "thresholds: {",
+        "lines:\n  - {id: L1, oee: last, machine: M9}\nthresholds: {",
+        "lines[0].machine: machine 'M9' is not in the list of machines; write one of their ids",
+        lower=1,
+    ),
+    Wrong(
+        "thresholds: {",
+        "lines:\n  - {id: L1, oee: sum, machine: M1}\nthresholds: {",
+        "`oee: sum` adds up all machines of the line; leave the machine out",
+        lower=1,
+    ),
+    Wrong(
+        "thresholds: {",
+        "lines:\n  - {id: L1}\n  - {id: L1}\nthresholds: {",
+        "line 'L1' is used twice; write each once",
+        lower=2,
+    ),
+    Wrong(
+        "    loss: failure\n",
+        "    loss: changeover\n    equipment: true\n",
+        "reasons[0].equipment: a changeover is no failure of the equipment; write `loss: failure`",
+        lower=1,
+    ),
     Wrong("    name: One\n", "\tname: One\n", "a tab; write spaces, YAML does not allow tabs here"),
     Wrong("    name: One\n", "    name: A\n    name: B\n", 'duplicate key "name"; write each setting once', lower=1),
     Wrong("    line: L1\n    aliases", "   line: L1\n    aliases", "compare indentation, quotes and brackets"),
@@ -247,6 +272,11 @@ def test_a_wrong_file_names_the_line_and_says_what_to_write(tmp_path: Path, wron
     said = complaint(path)
     assert said.startswith(f"{path} line {line}: "), said
     assert wrong.says in said
+
+
+def test_a_line_is_not_measured_by_a_machine_of_another(tmp_path: Path) -> None:
+    text = SMALL.replace("    line: L1\n    state:", "    line: L2\n    state:") + "lines: [{id: L1, machine: M2}]\n"
+    assert "machine 'M2' is in line 'L2'; write a machine of 'L1'" in complaint(write(tmp_path, text))
 
 
 def test_what_is_missing_at_the_top(tmp_path: Path) -> None:
