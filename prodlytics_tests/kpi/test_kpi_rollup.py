@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodlytics.kpi.kpi_rollup import KEY, LEVELS, derive_kpi_rollup
+from prodlytics.kpi.losses import derive_losses, imbalance
 from prodlytics.kpi.oee import ELEMENTS, capped, ratios
+from prodlytics.kpi.scrap_events import derive_scrap_events
 from prodlytics.plant.model import Convention, Plant
 from prodlytics_tests.kpi import floor, rolled
 
@@ -309,18 +311,19 @@ def test_producing_in_a_break_can_be_kept_out_of_oee_with_its_parts() -> None:
 
 
 def test_losses_balance_when_breaks_are_kept_out() -> None:
-    from prodlytics.kpi.losses import loss_tree
-
+    """60 + 30 minutes run in planned time, 60 parts of a minute: 30 minutes of reduced speed, none from the break."""
     plant = floor.plant(convention={"break_running": "excluded"})
     plan = floor.calendar((60, "planned"), (30, "break"), (60, "planned"), rest(150))
     said = floor.states((120, "running"), (30, "fault"), (FULL - 120, "off"))
-    made = floor.events((50, 40), (80, 30), (110, 20))
-    ledger = floor.ledger_of(plant, said, plan, floor.at(0), floor.at(FULL))
-    hours = floor.hours_of(plant, said, plan, made, floor.at(0), floor.at(FULL))
-    tree = loss_tree(ledger, hours, pd.DataFrame(columns=["machine_id", "time", "quantity", "scrap_category",
-                     "scrap_reason", "material_cost", "labor_cost", "machine_cost"]).astype(
-                     {"time": "datetime64[us, UTC]", "scrap_category": object}), plant)  # fmt: skip
-    assert tree.set_index("loss")["minutes"].to_dict()["reduced_speed"] == pytest.approx(60 + 30 - 60)
+    made = floor.events((50, 40), (80, 30), (81, 0, 3), (110, 20))
+    machine, start, end = plant.machines[0], floor.at(0), floor.at(FULL)
+    ledger = floor.ledger_of(plant, said, plan, start, end)
+    scrap = derive_scrap_events(plant, machine, made, floor.entries(), floor.costs(), plan, start, end, floor.NOW)
+    shifts = rolled.shifts_of(plant, said, plan, made, FULL)
+    inputs = (ledger, ledger[:0], made, floor.orders(), scrap, shifts)
+    losses = derive_losses(plant, machine, *inputs, start, end, floor.NOW)
+    assert imbalance(shifts, losses).empty
+    assert losses.groupby("loss")["loss_us"].sum()["reduced_speed"] == pytest.approx(30 * rolled.MINUTE)
 
 
 def test_a_cap_is_for_display_and_never_stored() -> None:

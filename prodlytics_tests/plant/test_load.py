@@ -232,7 +232,7 @@ WRONG = [
         "shift_plans[1].since: all machines already have a plan since 1970-01-01; write one plan per date",
     ),
     # YAML itself.
-    Wrong("thresholds: {", "lines:\n  - {id: L9}\nthresholds: {", "no machine has `line: L9`; write a line of", lower=1),
+    Wrong("thresholds: {", "lines:\n  - {id: L9}\nthresholds: {", "no machine has `line: L9`; write a line", lower=1),
     Wrong(
         "thresholds: {",
         "lines:\n  - {id: L1, oee: last, machine: M9}\nthresholds: {",
