@@ -12,6 +12,7 @@ import dagster as dg
 
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
+from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_events import downtime_events
 from prodlytics.assets.kpi_rollup import kpi_rollup
 from prodlytics.assets.losses import losses
@@ -51,6 +52,7 @@ ASSETS = (
     oee_shift,
     kpi_rollup,
     losses,
+    data_quality,
     daily_report,
 )
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: A stop of half a shift is one somebody should have acted on.
 LONG_STOP_MIN = 240.0
-#: More stop time without a reason than this share makes the Pareto worthless.
-UNCODED_LIMIT = 0.30
 
 
 def downtime_events(plant: Plant) -> dg.AssetsDefinition:
@@ -37,7 +35,6 @@ def downtime_events(plant: Plant) -> dg.AssetsDefinition:
         deps=["machine_states", "plan_calendar", "operator_entries", "work_orders", "reason_codes"],
         checks={
             "parts_of_stops_do_not_overlap": "Is no second in two stops?",
-            "stops_have_reasons": "How much of the stop time has no reason?",
             "entries_have_their_stop": "Is there a stop for everything that people said about stops?",
             "no_stop_lasts_half_a_shift": "Has no machine been down for four hours of planned time or more?",
         },
@@ -84,7 +81,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
             "starts": [start for start, _ in spans.values()],
             "ends": [end for _, end in spans.values()],
         },
-        checks=(_no_overlap(stops), _coded(stops), _attached(together(lost)), _long(stops)),
+        checks=(_no_overlap(stops), _attached(together(lost)), _long(stops)),
         numbers={"stops": int(stops["stop_id"].nunique())},
     )
 
@@ -133,24 +130,6 @@ def _no_overlap(stops: pd.DataFrame) -> Check:
         overlaps == 0,
         f"{overlaps} of {len(stops)} parts of stops overlap the next one.",
         {"overlaps": overlaps},
-    )
-
-
-def _coded(stops: pd.DataFrame) -> Check:
-    from prodlytics.assets.inputs import percent, share
-
-    minutes = _minutes(stops)
-    needs = stops["bucket"] != "micro_stop"
-    uncoded = float(minutes[needs & stops["reason_code"].isna()].sum())
-    part = share(uncoded, float(minutes[needs].sum()))
-    passed = part is None or part <= UNCODED_LIMIT
-    return Check(
-        "stops_have_reasons",
-        passed,
-        f"{uncoded:.0f} minutes of stops ({percent(part)}) have no reason"
-        + ("." if passed else ": ask the operators; no cause can be found for them."),
-        {"minutes_without_reason": uncoded, "share_without_reason": part},
-        warns=True,
     )
 
 

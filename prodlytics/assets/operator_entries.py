@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.checks import Check
 from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata, resolved
 from prodlytics.assets.landed import balance
 from prodlytics.assets.resources import Database
+from prodlytics.datasets.fields import STOP_KINDS
 from prodlytics.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -65,22 +65,17 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         asset=asset_key(plant, "operator_entries"),
         name="stops_are_explained_in_time",
-        description="Are reasons entered within five minutes of the start of a stop over two minutes?",
+        description="Do stops that need a reason get one from a person in time? The guide: over 2 minutes, within 5.",
     )
     @resolved
     def in_time(database: Database) -> dg.AssetCheckResult:
+        from prodlytics.assets.data_quality import DAYS_LOOKED_AT, in_time_check
+        from prodlytics.db.frames import read
         from prodlytics.db.queries import sql
 
         with database.connect() as conn:
-            row = conn.execute(sql("select_entry_compliance")).fetchone()
-        stops, in_time_count = row if row else (0, 0)
-        return Check(
-            "stops_are_explained_in_time",
-            stops == 0 or in_time_count >= 0.5 * stops,
-            f"Of {stops} stops over two minutes in the last seven days of data, {in_time_count} got a reason from an "
-            "operator within five minutes.",
-            {"stops": stops, "coded_in_time": in_time_count},
-            warns=True,
-        ).result()
+            week = read(conn, sql("select_quality_of_week"), {"last": None, "days": DAYS_LOOKED_AT})
+            row = conn.execute(sql("select_anyone_explains"), {"kinds": list(STOP_KINDS)}).fetchone()
+        return in_time_check(week, plant.thresholds, bool(row and row[0])).result()
 
     return [schema, accounted, in_time]

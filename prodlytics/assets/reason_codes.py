@@ -41,13 +41,14 @@ def reason_codes(plant: Plant) -> dg.AssetsDefinition:
                     "category_name": category.name,
                     "loss": category.loss,
                     "is_equipment": category.equipment,
+                    "is_other": code in plant.other_reasons,
                 }
                 for category in plant.reasons
                 for code, name in [(category.code, category.name), *((r.code, r.name) for r in category.reasons)]
             ],
             # A plant whose reasons nobody wrote down yet has an empty table.
             columns=list(DATASETS["reason_codes"].columns),
-        ).astype({"is_equipment": bool})
+        ).astype({"is_equipment": bool, "is_other": bool})
         return replace_snapshot(database, "reason_codes", rows, [_known_codes(database, set(rows["reason_code"]))])
 
     return asset

@@ -32,7 +32,9 @@ LOSSES = (
     "no_ideal_cycle",
 )  # fmt: skip
 PLANS = ("planned", "break", "planned_stop", "not_scheduled")
-ENTRY_KINDS = ("reason", "split", "merge", "scrap", "production", "note", "undo")
+#: Kinds of entry that are about stops.
+STOP_KINDS = ("reason", "split", "merge")
+ENTRY_KINDS = (*STOP_KINDS, "scrap", "production", "note", "undo")
 EVENT_TYPES = ("cycle_complete", "reject", "rework", "state_change", "alarm")
 
 
@@ -106,6 +108,7 @@ FIELDS: dict[str, Field] = {
     "reason_entry": Field("text", "Key of the operator entry that gave the reason; empty where none did."),
     "loss": Field("text", "Bucket of the ledger that stops with this reason fall into."),
     "is_equipment": Field("boolean", "Counts as an equipment failure for MTBF and MTTR."),
+    "is_other": Field("boolean", "Chosen when nothing else fits."),
     "shift": Field("text", "Shift, empty outside shifts."),
     "notes": Field("text", "What people wrote."),
     # scrap and money
@@ -200,6 +203,27 @@ FIELDS: dict[str, Field] = {
     "convention": Field("text", "The OEE convention in force."),
     "fingerprint": Field("text", "Hash of everything the row was computed from."),
     "revision": Field("integer", "How often the row was restated, from 1.", minimum=1),
+    # quality of the data
+    "supervisor": Field("text", "Who was responsible for the shift; empty where the plant file names nobody."),
+    "stop_time_us": _duration("stop time", "Planned time stopped, short stops aside: it needs a reason"),
+    "uncoded_time_us": _duration("uncoded", "Stop time without a reason"),
+    "other_time_us": _duration("other", "Stop time whose reason says that nothing else fits"),
+    "uncoded_share": Field("float", "Uncoded time / stop time.", "ratio", minimum=0, maximum=1),
+    "other_share": Field("float", "Time of reason `other` / stop time.", "ratio", minimum=0, maximum=1),
+    "stop_count": Field("integer", "Stops long enough to need a reason from a person.", "stops", minimum=0),
+    "coded_count": Field("integer", "Those for which a person gave a reason that holds.", "stops", minimum=0),
+    "coded_in_time_count": Field("integer", "Those for which one was given in time.", "stops", minimum=0),
+    "compliance": Field("float", "Stops coded in time / stops that need it.", "ratio", minimum=0, maximum=1),
+    "delay_median_s": Field("float", "Median time from the start of a stop to its reason.", "s", minimum=0),
+    "delay_p90_s": Field("float", "Time within which nine in ten reasons came.", "s", minimum=0),
+    "short_stop_count": Field("integer", "Short stops that begin here.", "stops", minimum=0),
+    "ideal_cycle_suspect": Field("boolean", "Performance beyond belief: an ideal cycle is too long."),
+    "plan_time_us": _duration("plan time", "Time the calendar planned to produce"),
+    "known_time_us": _duration("known", "Plan time in which the state was known"),
+    "state_coverage": Field("float", "Known time / plan time.", "ratio", minimum=0, maximum=1),
+    "heard_time_us": _duration("heard", "Plan time in which the machine's feed was heard"),
+    "feed_coverage": Field("float", "Heard time / plan time.", "ratio", minimum=0, maximum=1),
+    "longest_silence_s": Field("float", "Longest silence of the feed, as far as it lies in the row's time.", "s", 0),
     # entries of people
     "kind": Field("text", "What was entered.", allowed=ENTRY_KINDS),
     "old_reason_code": Field("text", "What the stop said when the entry was stored; for people, never derived from."),

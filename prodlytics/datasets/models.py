@@ -63,7 +63,11 @@ def _column(dataset: Dataset, name: str) -> Any:
     if field.type == "integer":
         # Integers that may be missing arrive as floats; whole numbers is what matters.
         checks.append(pa.Check(lambda s: s.dropna() % 1 == 0, name="whole_number"))
-    return pa.Column(_DTYPES.get(field.type), checks=checks, nullable=name not in dataset.required)
+    nullable = name not in dataset.required
+    if field.type == "boolean" and nullable:
+        # numpy's own booleans cannot be missing.
+        return pa.Column(None, checks=[*checks, pa.Check.isin([True, False])], nullable=True)
+    return pa.Column(_DTYPES.get(field.type), checks=checks, nullable=nullable)
 
 
 def validate(name: str, frame: pd.DataFrame) -> Validation:

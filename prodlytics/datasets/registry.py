@@ -82,8 +82,8 @@ _ALL = (
         group="plant",
         description="The reason tree in two levels, with the ledger bucket each category falls into.",
         key=("reason_code",),
-        columns=_columns("reason_code reason_name reason_category category_name loss is_equipment"),
-        required=_columns("reason_code reason_name reason_category category_name loss is_equipment"),
+        columns=_columns("reason_code reason_name reason_category category_name loss is_equipment is_other"),
+        required=_columns("reason_code reason_name reason_category category_name loss is_equipment is_other"),
         kinds=("yaml", "postgres"),
     ),
     Dataset(
@@ -111,7 +111,7 @@ _ALL = (
         ),
         required=_columns("source_key machine_id kind starts_at entered_by entered_at source"),
         span=("starts_at", "starts_at"),
-        downstream=("production_events", "machine_states", "downtime_events", "scrap_events"),
+        downstream=("production_events", "machine_states", "downtime_events", "scrap_events", "data_quality"),
         archived=True,
     ),
     Dataset(
@@ -176,7 +176,7 @@ _ALL = (
         ),
         required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
         span=("time_start", "time_end"),
-        downstream=("machine_time", "kpi_rollup", "daily_report"),
+        downstream=("machine_time", "kpi_rollup", "data_quality", "daily_report"),
         archived=True,
     ),
     Dataset(
@@ -203,7 +203,7 @@ _ALL = (
         ),
         required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
         span=("starts_at", "ends_at"),
-        downstream=("oee_hourly", "oee_shift", "losses"),
+        downstream=("oee_hourly", "oee_shift", "losses", "data_quality"),
         archived=True,
     ),
     Dataset(
@@ -255,7 +255,30 @@ _ALL = (
             ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
             ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
         ),
-        downstream=("kpi_rollup", "losses"),
+        downstream=("kpi_rollup", "losses", "data_quality"),
+        archived=True,
+    ),
+    Dataset(
+        name="data_quality",
+        group="kpi",
+        description="How good the data behind the numbers is: reasons, short stops, coverage, per machine and shift.",
+        key=("machine_id", "production_date", "shift"),
+        columns=_columns(
+            "machine_id production_date shift starts_at ends_at supervisor stop_time_us uncoded_time_us other_time_us "
+            "uncoded_share other_share stop_count coded_count coded_in_time_count compliance delay_median_s "
+            "delay_p90_s short_stop_count running_us performance ideal_cycle_suspect plan_time_us known_time_us "
+            "state_coverage heard_time_us feed_coverage longest_silence_s null_reason as_of"
+        ),
+        required=_columns(
+            "machine_id production_date shift starts_at ends_at stop_time_us uncoded_time_us other_time_us stop_count "
+            "coded_count coded_in_time_count short_stop_count running_us plan_time_us known_time_us as_of"
+        ),
+        span=("starts_at", "ends_at"),
+        overrides=(
+            ("shift", Field("text", "Shift, from the calendar; '' outside any shift.")),
+            ("null_reason", Field("text", "Why figures are missing: `figure: reason`, with semicolons between.")),
+        ),
+        downstream=("daily_report",),
         archived=True,
     ),
     Dataset(
@@ -345,4 +368,5 @@ DERIVED: tuple[str, ...] = (
     "oee_shift",
     "kpi_rollup",
     "losses",
+    "data_quality",
 )

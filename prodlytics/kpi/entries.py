@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from prodlytics.datasets.fields import STOP_KINDS
 from prodlytics.kpi import spans
 
 #: Who stands at the machine, or beside those who do. What they say outranks what a system says.
@@ -23,7 +24,7 @@ PERSONS = ("operator", "supervisor", "maintenance", "quality")
 #: Systems whose annotations are imported.
 SYSTEMS = ("machinemetrics", "erp", "import")
 #: Kinds of entry that are about stops.
-ABOUT_STOPS = ("reason", "split", "merge")
+ABOUT_STOPS = STOP_KINDS
 
 
 @dataclass(frozen=True)

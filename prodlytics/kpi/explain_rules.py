@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from prodlytics.kpi.entries import PERSONS
 from prodlytics.kpi.explain_figures import OFF_PLAN, Figures
-from prodlytics.plant.model import ALWAYS, Convention, History, Machine, Plant
+from prodlytics.plant.model import Convention, History, Machine, Plant
+from prodlytics.plant.values import ALWAYS
 
 #: Loss of a stop of which only the state is known.
 _LOSS_OF_STATE = {"fault": "failure", "setup": "changeover"}

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from prodlytics.kpi import counters, spans
 from prodlytics.plant.calendar import production_day
-from prodlytics.plant.model import ALWAYS, History, Machine, Plant
+from prodlytics.plant.model import History, Machine, Plant
+from prodlytics.plant.values import ALWAYS
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -13,25 +13,28 @@ import re
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from prodlytics.plant.people import Contact, Supervisor
 from prodlytics.plant.rules import ContradictionError, contradictions
-from prodlytics.plant.values import WEEKDAYS, NativeValues, Positive, Rate, Share, WallTime, Weekday, Zone
+from prodlytics.plant.thresholds import Thresholds
+from prodlytics.plant.values import (
+    ALWAYS,
+    WEEKDAYS,
+    NativeValues,
+    Positive,
+    Rate,
+    Strict,
+    WallTime,
+    Weekday,
+    Zone,
+)
 
 T = TypeVar("T")
 
 SLUG = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
-#: Before everything: the start of a value that has always held.
-ALWAYS = dt.date(1970, 1, 1)
-
 MachineStateName = Literal["running", "idle", "starved", "blocked", "fault", "setup", "off", "unknown"]
 LossClass = Literal["failure", "changeover", "planned_stop", "other_stop"]
-
-
-class Strict(BaseModel):
-    """A mistyped key is an error, not a silently ignored setting."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Since(Strict, Generic[T]):
@@ -227,6 +230,8 @@ class Reason(Strict):
 
     code: str
     name: str
+    other: bool = False
+    "True for what people choose when nothing else fits; much of it says that the tree lacks a reason."
 
 
 class ReasonCategory(Strict):
@@ -291,30 +296,6 @@ class Convention(Strict):
             f"unknown={self.unknown};rework_is_good={str(self.rework_is_good).lower()};"
             f"break_running={self.break_running}"
         )
-
-
-class Thresholds(Strict):
-    """Limits that checks and the report compare with; shares between 0 and 1."""
-
-    oee_warning: Share = 0.60
-    oee_critical: Share = 0.40
-    availability: Share = 0.70
-    performance: Share = 0.75
-    quality: Share = 0.95
-    performance_suspect: Positive = 1.05
-    scrap_rate: Share = 0.05
-    feed_silent_min: Positive = 15
-    coverage: Share = 0.99
-    downtime_alert_min: Positive = 15
-    state_changes_per_h: Positive = 120
-
-
-class Contact(Strict):
-    """Who gets what the plant reports; addressed by role."""
-
-    role: str
-    name: str
-    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
 
 
 class LandingFormat(Strict):
@@ -388,6 +369,7 @@ class Plant(Strict):
     scrap_categories: tuple[ScrapCategory, ...] = ()
     convention: Convention = Convention()
     thresholds: Thresholds = Thresholds()
+    supervisors: tuple[Supervisor, ...] = ()
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()
     feeds: tuple[Feed, ...] = ()
@@ -431,3 +413,8 @@ class Plant(Strict):
             if code == category.code or any(code == reason.code for reason in category.reasons):
                 return category
         return None
+
+    @property
+    def other_reasons(self) -> frozenset[str]:
+        """Codes that people choose when nothing else fits."""
+        return frozenset(reason.code for category in self.reasons for reason in category.reasons if reason.other)

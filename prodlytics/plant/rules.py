@@ -44,8 +44,8 @@ class ContradictionError(ValueError):
 def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
-        _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _landing,
-        _feeds,
+        _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _supervisors,
+        _landing, _feeds,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
@@ -252,6 +252,23 @@ def _exceptions(plant: Plant) -> Iterator[Problem]:
         else:
             minutes = int(length.total_seconds() // 60)
             yield from _breaks(path, exception.reason, exception.start.time(), minutes, exception.breaks)
+
+
+def _supervisors(plant: Plant) -> Iterator[Problem]:
+    shifts = {shift.name for plan in plant.shift_plans for shift in plan.shifts}
+    shifts |= {exception.shift for exception in plant.exceptions if exception.shift}
+    lines = {machine.line for machine in plant.machines}
+    seen: set[tuple[dt.date, str, str | None]] = set()
+    for i, one in enumerate(plant.supervisors):
+        if one.shift not in shifts:
+            yield Problem(("supervisors", i, "shift"), f"there is no shift {one.shift!r}; write one of the timetable")
+        for line in one.lines if one.lines is not None else (None,):
+            if line is not None and line not in lines:
+                yield Problem(("supervisors", i, "lines"), f"no machine is on line {line!r}; write one of their lines")
+            if (one.since, one.shift, line) in seen:
+                message = f"{one.shift!r} has a supervisor since {one.since}; write one per shift, line and date"
+                yield Problem(("supervisors", i, "since"), message)
+            seen.add((one.since, one.shift, line))
 
 
 def _landing(plant: Plant) -> Iterator[Problem]:

@@ -49,8 +49,12 @@ FIELDS = (
 _COMPARED = [field.name for field in FIELDS if field.name != "source_key"]
 #: The identity of an entry without a key: not who passed it on.
 _SAID = [name for name in _COMPARED if name != "source"]
-_CHANGED_BY = {**dict.fromkeys(ABOUT_STOPS, ("downtime_events",)), "scrap": ("scrap_events",), "note": ()}
-_ALL = ("downtime_events", "machine_states", "production_events", "scrap_events")
+_CHANGED_BY = {
+    **dict.fromkeys(ABOUT_STOPS, ("data_quality", "downtime_events")),
+    "scrap": ("scrap_events",),
+    "note": (),
+}
+_ALL = ("data_quality", "downtime_events", "machine_states", "production_events", "scrap_events")
 
 
 def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:

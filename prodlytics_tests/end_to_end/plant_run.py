@@ -28,7 +28,7 @@ DAYS = 6
 
 #: Tables that are a pure function of what came in; the others carry clocks and counters.
 COMPARED = ("plan_calendar", "production_events", "machine_states", "downtime_events", "scrap_events", "machine_time",
-            "oee_hourly", "oee_shift", "kpi_rollup", "losses")  # fmt: skip
+            "oee_hourly", "oee_shift", "kpi_rollup", "losses", "data_quality")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,4 +115,4 @@ def assert_same(found: dict[str, list[tuple[object, ...]]], expected: dict[str, 
             for index, column in enumerate(columns)
             if row[index] != other[index]
         }
-        assert differing == {}, name
+        assert differing == {}, f"{name}: {differing}"

@@ -115,9 +115,7 @@ WRONG = [
         "widht_bits: 16",
         "counters[0].widht_bits: there is no setting `widht_bits` here; did you mean",
     ),
-    Wrong(
-        "{oee_warning", "{zzz", "thresholds.zzz: there is no setting `zzz` here; write one of availability, coverage"
-    ),
+    Wrong("{oee_warning", "{zzz", "thresholds.zzz: there is no setting `zzz` here; write one of availability, co"),
     Wrong("  - id: M2\n    name: Two\n", "  - id: M2\n", "machines[1]: `name` is missing; write `name: ...`"),
     # Values of the wrong kind.
     Wrong("Europe/Berlin", "Berlin", "timezone: 'Berlin' is not an IANA time zone; write one such as America/Chicago"),
