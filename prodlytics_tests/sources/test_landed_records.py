@@ -80,6 +80,8 @@ def test_entries_are_stored_with_what_they_change(plain_database: str, tmp_path:
     assert rows(plain_database, "SELECT dataset, machine_id FROM dirty_mark ORDER BY 1, 2") == [
         ("archive/operator_entries", "Press01"),
         ("archive/operator_entries", "Robot01"),
+        ("data_quality", "Press01"),
+        ("data_quality", "Robot01"),
         ("downtime_events", "Press01"),
         ("downtime_events", "Robot01"),
         ("machine_states", "Robot01"),
@@ -141,7 +143,7 @@ def test_splits_and_merges_with_who_says_so_and_what_was_said_before(plain_datab
         ("elsewhere", "reason", "erp", None, "MECH_A", None),
         ("n", "note", "operator", None, None, None),
     ]
-    assert set(marks(plain_database)) == {"archive/operator_entries", "downtime_events"}
+    assert set(marks(plain_database)) == {"archive/operator_entries", "data_quality", "downtime_events"}
 
 
 def test_an_undo_of_an_undo_asks_for_what_comes_back(plain_database: str, tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_an_undo_of_an_undo_asks_for_what_comes_back(plain_database: str, tmp_pa
     put(tmp_path, "entries/c.csv", table(entry(source_key="u2", undoes="u1", **common)))
     load(plain_database, tmp_path)
     found = rows(plain_database, "SELECT dataset, quarter FROM dirty_mark WHERE dataset NOT LIKE 'archive%' ORDER BY 1")
-    derived = ("downtime_events", "machine_states", "production_events", "scrap_events")
+    derived = ("data_quality", "downtime_events", "machine_states", "production_events", "scrap_events")
     assert found == [(name, at(0)) for name in derived]
 
 
@@ -163,7 +165,8 @@ def test_a_reason_is_a_state_where_only_people_say_what_a_machine_did(plain_data
     bench = [{"id": "Bench", "name": "Bench", "line": "L1", "state": {"source": "operator"}}]
     put(tmp_path, "entries/a.csv", table(entry(machine_id="Bench")))
     load_pending(plain_database, landing_plant(machines=bench), str(tmp_path))
-    assert set(marks(plain_database)) == {"archive/operator_entries", "downtime_events", "machine_states"}
+    marked = {"archive/operator_entries", "data_quality", "downtime_events", "machine_states"}
+    assert set(marks(plain_database)) == marked
 
 
 def test_an_entry_from_before_sources_were_told_apart_is_the_same_entry(plain_database: str, tmp_path: Path) -> None:
