@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 from prodlytics.plant.calendar import Piece, plan_pieces, production_date_of, production_day
 from prodlytics.plant.in_force import InForce, dates_read, differences, plan_in_force, read
-from prodlytics.plant.model import ALWAYS, History, Machine, Plant
+from prodlytics.plant.model import History, Machine, Plant
+from prodlytics.plant.values import ALWAYS
 
 #: Set at installation: every stored production day would mean something else.
 FIXED = ("plant", "timezone", "day_boundary")

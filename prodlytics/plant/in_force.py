@@ -21,6 +21,7 @@ from typing import Any
 
 from prodlytics.plant.calendar import Piece, Timetable, exception_span, plan_pieces, production_day
 from prodlytics.plant.model import Counter, History, Machine, PlanException, Plant
+from prodlytics.plant.people import supervisor_of
 
 
 @dataclass(frozen=True)
@@ -315,6 +316,19 @@ def _of_rollup(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said
         yield f"equipment of reason {category.code}", category.equipment
 
 
+def _of_data_quality(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said:
+    yield from _convention(plant)
+    for name in ("reason_needed_s", "reason_within_s", "performance_suspect"):
+        yield f"thresholds {name}", getattr(plant.thresholds, name)
+    for code in sorted(plant.other_reasons):
+        yield f"other of reason {code}", True
+    for shift in sorted({one.shift for one in plant.supervisors}):
+        held = [supervisor_of(plant.supervisors, shift, machine.line, date) for date in dates]
+        yield f"supervisor of {shift} on {machine.line}", _dated(held, dates)
+    yield f"state source of {machine.id}", "operator" if machine.state.source == "operator" else "a feed"
+    yield f"silence_after_s of {machine.id}", machine.silence_after_s
+
+
 def _of_report(plant: Plant, dates: Sequence[dt.date]) -> Said:
     yield "name", plant.name
     yield "site", plant.site
@@ -356,4 +370,5 @@ READERS: dict[str, Reader] = {
     "oee_hourly": _of_elements,
     "oee_shift": _of_elements,
     "kpi_rollup": _of_rollup,
+    "data_quality": _of_data_quality,
 }
