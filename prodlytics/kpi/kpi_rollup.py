@@ -172,21 +172,27 @@ def _level(plant: Plant, periods: pd.DataFrame, basis: pd.DataFrame, level: str)
     member: Any = plant.plant if level == "plant" else rows[_MEMBER[level]]
     rows = rows.assign(level=level, member=member)
     if level in EQUIPMENT:
-        told = rows[list(rel.ELEMENTS)].astype("int64").astype(str).agg("/".join, axis=1)
-        prints = rows["fingerprint"].where(rows["failures"] == 0, rows["fingerprint"] + "/" + told)
+        failed = (rows["failures"] > 0).to_numpy()
+        told = zip(*(rows.loc[failed, name].astype("int64") for name in rel.ELEMENTS), strict=True)
+        prints = rows["fingerprint"].to_numpy(dtype=object, copy=True)
+        prints[failed] += np.array([f"/{'/'.join(map(str, one))}" for one in told], dtype=object)
         return rows.assign(fingerprint=prints)
     return rows.assign(**dict.fromkeys(rel.ELEMENTS, np.nan))
 
 
 def _told(rows: pd.DataFrame) -> pd.DataFrame:
     """Per group what is not added up: span, convention, fingerprint."""
-    grouped = rows.groupby(KEY, sort=True, dropna=False)
+    # As numbers: the smallest of texts would take pandas longer than all the rest.
+    code, conventions = pd.factorize(rows["convention"].to_numpy(dtype=object), sort=True)
+    grouped = rows.assign(convention=code).groupby(KEY, sort=True, dropna=False)
     told = grouped.agg(
         starts_at=("starts_at", "min"),
         ends_at=("ends_at", "max"),
         convention=("convention", "min"),
         last_convention=("convention", "max"),
     ).reset_index()
+    for name in ("convention", "last_convention"):
+        told[name] = conventions[told[name].to_numpy()]
     number = grouped.ngroup().to_numpy()
     order = np.argsort(number, kind="stable")
     prints = rows["fingerprint"].to_numpy(dtype=object)[order]
