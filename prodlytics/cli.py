@@ -71,17 +71,20 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the web page, on this machine only.")] = 3000,
 ) -> None:
     """Open the Dagster UI with its daemon, and the embedded database if that is the one in use."""
+    from prodlytics.db.connect import connect
     from prodlytics.db.embedded import is_free
+    from prodlytics.db.plant_settings import refuse_moved_installation
     from prodlytics.db.url import database_url
     from prodlytics.ops.instance import dagster_environment, project_file
     from prodlytics.plant.load import load_plant
     from prodlytics.settings import Settings
 
     settings = Settings()
-    load_plant(settings.plant)
+    plant = load_plant(settings.plant)
     if not is_free(port):
         _stop(ASKED_WRONGLY, f"Port {port} is in use, perhaps by this very command: write --port with another one.")
-    database_url(settings)
+    with connect(database_url(settings)) as conn:
+        refuse_moved_installation(conn, plant)
     os.environ.update(dagster_environment(settings))
     os.environ["PRODLYTICS_PLANT"] = str(settings.plant.resolve())
     typer.echo(f"Dagster UI: http://127.0.0.1:{port} (Ctrl-C ends it)")

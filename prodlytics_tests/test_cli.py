@@ -12,6 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from prodlytics.db.connect import connect
+from prodlytics.db.plant_settings import notice
+from prodlytics.plant.load import load_plant
+
 DEMO = Path(__file__).parent.parent / "deploy" / "plants" / "demo.yaml"
 
 
@@ -71,6 +75,23 @@ def test_wrong_plant_file_names_line_and_remedy(tmp_path: Path) -> None:
     done = prodlytics("up", home=tmp_path, PRODLYTICS_PLANT=str(plant))
     assert done.returncode == 2
     assert f"line {line}" in one_sentence(done)
+
+
+@pytest.mark.parametrize("command", [("backfill", "2026-11-20"), ("up", "--port", "0")])
+def test_another_day_boundary_is_refused_before_anything_is_computed(
+    plain_database: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with connect(plain_database) as conn:
+        notice(conn, load_plant(DEMO))
+    plant = tmp_path / "plant.yaml"
+    plant.write_text(DEMO.read_text().replace('day_boundary: "06:00"', 'day_boundary: "05:00"'))
+    done = prodlytics(*command, home=tmp_path, PRODLYTICS_PLANT=str(plant), **databases(plain_database))
+    assert done.returncode == 2
+    said = one_sentence(done)
+    assert "day_boundary is '05:00' in the plant file" in said
+    assert "Write day_boundary: '06:00' again" in said
+    with connect(plain_database) as conn:
+        assert conn.execute("SELECT to_regclass('runs'), count(*) FROM plan_calendar").fetchone() == (None, 0)
 
 
 def test_missing_plant_file_is_one_sentence(tmp_path: Path) -> None:

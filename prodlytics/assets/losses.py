@@ -61,6 +61,8 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
 
     dates, start, end = _dates(conn, plant, window)
     shifts = read(conn, sql("select_shifts_of_dates"), {"dates": dates})
+    # A machine that is no longer in the plant file keeps its rows and is not computed again.
+    shifts = shifts[shifts["machine_id"].isin([machine.id for machine in plant.machines])]
     rows = together([_of_machine(conn, plant, machine, shifts, start, end, window.as_of) for machine in plant.machines])
     rows = rows[rows["production_date"].isin(dates)].reset_index(drop=True)
     return Derivation(

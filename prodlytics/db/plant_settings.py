@@ -110,7 +110,8 @@ def refuse_moved_installation(conn: psycopg.Connection[Any], plant: Plant) -> No
     Raises:
         InstallationChangedError: With one sentence for people.
     """
-    before = _settings(conn)
+    is_new = conn.execute("SELECT to_regclass('plant_settings') IS NULL").fetchone() == (True,)
+    before = None if is_new else _settings(conn)
     if before is not None:
         refuse_moved(before, recorded(plant))
 

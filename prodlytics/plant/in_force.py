@@ -138,7 +138,7 @@ def dates_read(dataset: str, day: dt.date, pieces: Sequence[Piece]) -> list[dt.d
 def read(plant: Plant, dataset: str, machine: Machine | None, dates: Sequence[dt.date]) -> InForce:
     """What a derivation other than `plan_calendar` reads, with what holds on these dates."""
     if dataset == "daily_report":
-        said = _of_report(plant, dates)
+        said = _of_report(plant)
     elif machine is None:
         raise ValueError(f"{dataset} is computed for each machine")
     else:
@@ -227,7 +227,8 @@ def _plausible_rate(plant: Plant, machine: Machine, dates: Sequence[dt.date]) ->
 
 
 def _convention(plant: Plant) -> Said:
-    for name, value in plant.convention.model_dump().items():
+    # The cap changes what is shown, never what is stored.
+    for name, value in plant.convention.model_dump(exclude={"performance_cap"}).items():
         yield f"convention {name}", value
 
 
@@ -329,16 +330,25 @@ def _of_data_quality(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -
     yield f"silence_after_s of {machine.id}", machine.silence_after_s
 
 
-def _of_report(plant: Plant, dates: Sequence[dt.date]) -> Said:
+def _of_losses(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said:
+    yield "currency", plant.currency
+    yield "thresholds performance_suspect", plant.thresholds.performance_suspect
+    yield from _of_elements(plant, machine, dates)
+    yield f"labor_rate_per_h of {machine.id}", _on(machine.labor_rate_per_h, dates)
+    yield f"machine_rate_per_h of {machine.id}", _on(machine.machine_rate_per_h, dates)
+    yield f"startup_window_min of {machine.id}", _on(machine.startup_window_min, dates)
+
+
+def _of_report(plant: Plant) -> Said:
     yield "name", plant.name
     yield "site", plant.site
     yield "currency", plant.currency
     yield from _convention(plant)
+    yield "convention performance_cap", plant.convention.performance_cap
     yield "thresholds coverage", plant.thresholds.coverage
     yield "thresholds performance_suspect", plant.thresholds.performance_suspect
     for machine in plant.machines:
         yield f"name of {machine.id}", machine.name
-        yield f"machine_rate_per_h of {machine.id}", _on(machine.machine_rate_per_h, dates)
     yield "order of the machines", ", ".join(machine.id for machine in plant.machines)
     for category in plant.reasons:
         yield f"name of reason {category.code}", category.name
@@ -351,9 +361,9 @@ def _of_report(plant: Plant, dates: Sequence[dt.date]) -> Said:
 def _everything(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said:
     """For a derivation that nobody described yet: rather a day too much than one too few."""
     readers = (_of_production_events, _of_machine_states, _of_downtime_events, _of_scrap_events, _of_rollup)
-    for reader in (*readers, _of_elements):
+    for reader in (*readers, _of_losses):
         yield from reader(plant, machine, dates)
-    yield from _of_report(plant, dates)
+    yield from _of_report(plant)
     for name, value in plant.thresholds.model_dump().items():
         yield f"thresholds {name}", value
     for part in plant.parts:
@@ -371,4 +381,5 @@ READERS: dict[str, Reader] = {
     "oee_shift": _of_elements,
     "kpi_rollup": _of_rollup,
     "data_quality": _of_data_quality,
+    "losses": _of_losses,
 }
