@@ -15,6 +15,7 @@ from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_events import downtime_events
 from prodlytics.assets.kpi_rollup import kpi_rollup
+from prodlytics.assets.live_oee import live_oee, live_oee_checks
 from prodlytics.assets.losses import losses
 from prodlytics.assets.machine_config import machine_config
 from prodlytics.assets.machine_states import machine_states
@@ -53,6 +54,7 @@ ASSETS = (
     kpi_rollup,
     losses,
     data_quality,
+    live_oee,
     daily_report,
 )
 
@@ -72,14 +74,14 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     return dg.Definitions(
         assets=[*(declare(plant) for declare in ASSETS), operator_entries(plant), *archive_assets(plant)],
-        asset_checks=operator_entries_checks(plant),
+        asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant)],
         jobs=[chain, ingest, close_day, entries, pruning],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.daily_close(plant, close_day),
             schedules.nightly_pruning(plant, pruning),
         ],
-        sensors=[sensors.landed_files(plant, ingest, entries)],
+        sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],
         resources={"database": Database(), "places": Places(), **overrides},
         # A subprocess per step costs an interpreter and all imports: 18 s instead of 0.7 s for a chain of three.
         executor=dg.in_process_executor,

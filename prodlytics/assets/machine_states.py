@@ -49,7 +49,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     rows, refused = [], []
     edges = day_edges(plant, window.start, window.end)
     for machine in plant.machines:
-        metrics, runs = _metrics_of(machine), _runs_of(machine)
+        metrics, runs = metrics_of(machine), runs_of(machine)
         back, ahead = looks(plant, machine)
         start, end = window.start - back, window.end + ahead
         said = samples(conn, "select_state_samples", machine.id, metrics, start, end, runs=runs)
@@ -77,14 +77,15 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     )
 
 
-def _runs_of(machine: Machine) -> list[str]:
+def runs_of(machine: Machine) -> list[str]:
     """The tags whose last change says what was in force when a window begins."""
     state = machine.state
     return [counter.metric for counter in machine.counters] if state.source == "counts" else [state.metric]
 
 
-def _metrics_of(machine: Machine) -> list[str]:
-    return [*_runs_of(machine), *filter(None, (machine.state.duration_metric, machine.fault_metric))]
+def metrics_of(machine: Machine) -> list[str]:
+    """The tags of a machine that its states are made of."""
+    return [*runs_of(machine), *filter(None, (machine.state.duration_metric, machine.fault_metric))]
 
 
 def _covers(plant: Plant, states: pd.DataFrame, window: Window) -> Check:

@@ -44,7 +44,9 @@ def chain_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Raw to OEE for a production day."""
     return dg.define_asset_job(
         "chain",
-        selection=_keys(plant, CHAIN),
+        # Somebody other than the sensor has to look whether it keeps the live figures up.
+        selection=_keys(plant, CHAIN)
+        | dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(plant, "live_oee"), "live_is_fresh")),
         description="From landed files to hourly OEE, for one production day or many in one run.",
         tags={"prodlytics/plant": plant.plant},
     )

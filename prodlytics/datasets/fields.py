@@ -71,6 +71,10 @@ FIELDS: dict[str, Field] = {
     "state_started_at": Field("timestamp", "True start of the state, also when the row begins at a day's edge."),
     "stop_started_at": Field("timestamp", "Start of the whole stop."),
     "stop_ended_at": Field("timestamp", "End of the whole stop; empty while it lasts."),
+    "shift_started_at": Field("timestamp", "Start of the running shift; empty outside any."),
+    "shift_ends_at": Field("timestamp", "Planned end of the running shift; empty outside any."),
+    "state_since": Field("timestamp", "Since when the machine is in this state; empty for one never heard."),
+    "last_heard_at": Field("timestamp", "Newest sample of any tag of the machine; empty for one never heard."),
     # telemetry
     "value": Field("float", "The number that was read."),
     "value_text": Field("text", "The text that was read, for tags that are not numbers."),
@@ -200,6 +204,9 @@ FIELDS: dict[str, Field] = {
     "mttr_is_lower_bound": Field("boolean", "A repair still goes on: the true MTTR is longer."),
     "reliability_null_reason": Field("text", "Why MTBF and MTTR are empty: no_failures, not_equipment."),
     "off_plan_run_us": _duration("running", "Part of it off the plan, where the convention keeps that out of OEE"),
+    "coverage": Field(
+        "float", "Share of the time so far, breaks apart, in which the state is known.", "ratio", minimum=0, maximum=1
+    ),
     "convention": Field("text", "The OEE convention in force."),
     "fingerprint": Field("text", "Hash of everything the row was computed from."),
     "revision": Field("integer", "How often the row was restated, from 1.", minimum=1),

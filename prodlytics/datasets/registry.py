@@ -342,6 +342,32 @@ _ALL = (
         archived=True,
     ),
     Dataset(
+        name="live_oee",
+        group="kpi",
+        description="The running shift of each machine so far: what it does now, elements and ratios. One row each.",
+        key=("machine_id",),
+        columns=_columns(
+            "machine_id shift production_date shift_started_at shift_ends_at state state_since availability "
+            "performance quality oee null_reason coverage good_count reject_count rework_count gap_good_count "
+            "gap_reject_count off_plan_good_count off_plan_reject_count planned_time_us run_time_us ideal_time_us "
+            "ideal_good_time_us running_us failure_us "
+            "changeover_us planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us "
+            "off_plan_run_us part_number work_order last_heard_at as_of convention"
+        ),
+        required=_columns(
+            "machine_id production_date state good_count reject_count rework_count gap_good_count gap_reject_count "
+            "off_plan_good_count off_plan_reject_count off_plan_run_us "
+            "planned_time_us run_time_us running_us failure_us changeover_us planned_stop_us other_stop_us "
+            "micro_stop_us break_us not_scheduled_us unknown_us as_of convention"
+        ),
+        overrides=(
+            ("quality", FIELDS["quality_ratio"]),
+            ("shift", Field("text", "The running shift; empty outside any.")),
+            ("part_number", Field("text", "Part of the order in work now.")),
+            ("work_order", Field("text", "Order in work now.")),
+        ),
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",

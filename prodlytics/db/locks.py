@@ -25,3 +25,12 @@ def lock_shared(conn: psycopg.Connection[Any], name: str) -> None:
 def lock_dataset(conn: psycopg.Connection[Any], dataset: str) -> None:
     """The lock every writer of a derived dataset takes before it reads."""
     lock(conn, f"dataset/{dataset}")
+
+
+def hold_dataset(conn: psycopg.Connection[Any], dataset: str) -> None:
+    """Wait for and hold the same lock until the connection is closed.
+
+    For writers that read in one snapshot (REPEATABLE READ): a lock taken inside the transaction would come after the
+    snapshot, which then lacks what was written while it was waited for. The connection must be in autocommit.
+    """
+    conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"prodlytics/dataset/{dataset}",))
