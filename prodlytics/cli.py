@@ -161,6 +161,33 @@ def explain(
         raise typer.Exit(FAILED)
 
 
+@app.command(name="what-if")
+def what_if(
+    asked: Annotated[
+        str, typer.Argument(metavar="REASON_OR_LOSS", help="E.g. micro_stop, MECH_BRG, or a scrap reason.")
+    ],
+    less: Annotated[float, typer.Option(min=0, max=100, help="How much less of it, in percent.")] = 33.0,
+    machine: Annotated[str | None, typer.Option(help="Only this machine.")] = None,
+    line: Annotated[str | None, typer.Option(help="Only this line.")] = None,
+    weeks: Annotated[int, typer.Option(min=1, max=520, help="Whole weeks to look back.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what less of a loss would bring in OEE and money per week, and how sure that is."""
+    from prodlytics.db.connect import connect
+    from prodlytics.db.url import database_url
+    from prodlytics.ops.what_if import ask
+    from prodlytics.plant.load import load_plant
+    from prodlytics.report.what_if_text import as_dict, as_text
+    from prodlytics.settings import Settings
+
+    settings = Settings()
+    plant = load_plant(settings.plant)
+    with connect(database_url(settings)) as conn:
+        question, answer = ask(conn, plant, asked, less / 100, machine=machine, line=line, weeks=weeks)
+    told = (plant, question.asked, question.scope, less / 100, answer)
+    typer.echo(json.dumps(as_dict(*told)) if as_json else as_text(*told).rstrip())
+
+
 @app.command()
 def bridge() -> None:
     """Store what the MQTT broker sends; runs until it is told to stop."""
@@ -237,14 +264,15 @@ def _exit_code(error: Exception) -> int | None:
     from prodlytics.db.migrate import MigrationError
     from prodlytics.ops.explain import NoSuchHourError, NothingToExplainError
     from prodlytics.ops.instance import NotConfiguredError
+    from prodlytics.ops.what_if import NoSuchQuestionError, NothingToAskError
     from prodlytics.partitions import NoSuchDayError
     from prodlytics.plant.changed import InstallationChangedError
     from prodlytics.plant.load import PlantFileError
 
-    wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError
+    wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError | NoSuchQuestionError
     if isinstance(error, PlantFileError | ValidationError | InstallationChangedError | wrong_question):
         return ASKED_WRONGLY
-    if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError):
+    if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError | NothingToAskError):
         return FAILED
     # The edge's libraries are loaded only where a bridge runs.
     if "prodlytics.edge.service" in sys.modules:
