@@ -4,7 +4,7 @@ WITH elements AS (
     SELECT machine_id, date_trunc('week', production_date)::date AS week,
         sum(planned_time_us)::double precision AS planned_time_us,
         sum(run_time_us)::double precision AS run_time_us,
-        sum(running_us)::double precision AS running_us,
+        sum(run_time_us - micro_stop_us)::double precision AS running_us,
         CASE WHEN bool_and(ideal_time_us IS NOT NULL) THEN sum(ideal_time_us) END AS ideal_time_us,
         CASE WHEN bool_and(ideal_good_time_us IS NOT NULL) THEN sum(ideal_good_time_us) END AS ideal_good_time_us,
         sum(good_count) AS good_count, min(convention) AS convention, max(convention) AS last_convention
