@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from prodlytics.db.connect import DatabaseUnavailable
-from prodlytics_tests.servers import azurite, mosquitto, plain, timescale
+from prodlytics_tests.servers import azurite, mosquitto, node_red, plain, timescale
 from prodlytics_tests.servers.place import Unavailable
 
 _SERVERS: dict[str, Callable[[], AbstractContextManager[object]]] = {
@@ -18,6 +18,7 @@ _SERVERS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "TimescaleDB (Apache edition)": timescale.running,
     "Mosquitto": mosquitto.running,
     "Azurite": azurite.running,
+    "Node-RED": node_red.running,
 }
 
 
