@@ -91,8 +91,10 @@ class BridgeProcess:
     http_port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
     "More of the environment, without the prefix."
+    environment: dict[str, str] = field(default_factory=dict)
     largest_file: int | None = None
     "Bytes: what a full disk looks like to a process."
+    python: tuple[str, ...] = (sys.executable,)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> BridgeProcess:
@@ -104,11 +106,12 @@ class BridgeProcess:
             "PRODLYTICS_HOME": str(self.home),
             "PRODLYTICS_PLANT": str(self.plant),
             **{f"PRODLYTICS_{name}": value for name, value in self.settings.items()},
+            **self.environment,
         }
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "bridge.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "prodlytics.cli", "bridge"], env=environment, stdout=log, stderr=log
+                [*self.python, "-m", "prodlytics.cli", "bridge"], env=environment, stdout=log, stderr=log
             )
         if self.largest_file is not None:
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (self.largest_file, resource.RLIM_INFINITY))
