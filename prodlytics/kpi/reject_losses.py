@@ -132,11 +132,9 @@ def _event_of(made: pd.DataFrame, scrap: pd.DataFrame) -> spans.IntArray:
 
     The rows of one event have its key, those after the first with a number behind it.
     """
-    rejecting = made["reject_count"] > 0
-    times = spans.to_us(made["time"])
-    known = {
-        (int(times[row]), key): row for row, key in enumerate(made["event_key"]) if rejecting.iloc[row]
-    }  # fmt: skip
+    rejecting = np.flatnonzero(made["reject_count"].to_numpy(dtype=np.float64) > 0)
+    times, keys = spans.to_us(made["time"]), made["event_key"].to_numpy(dtype=object)
+    known = {(int(times[row]), keys[row]): int(row) for row in rejecting}
     found = np.full(len(scrap), -1, dtype=np.int64)
     for row, (time, key) in enumerate(zip(spans.to_us(scrap["time"]).tolist(), scrap["event_key"], strict=True)):
         found[row] = known.get((time, key), known.get((time, str(key).rpartition("#")[0]), -1))

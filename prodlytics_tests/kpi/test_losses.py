@@ -325,6 +325,7 @@ def stories(draw: st.DrawFn) -> dict[str, Any]:
         "changeover": st.sampled_from(["excluded", "availability_loss"]),
         "unknown": st.sampled_from(["excluded", "availability_loss"]),
         "rework_is_good": st.booleans(),
+        "break_running": st.sampled_from(["planned", "excluded"]),
     }))  # fmt: skip
     window = draw(st.sampled_from([None, 5, 60]))
     cycle = draw(st.sampled_from([None, 60000]))
