@@ -24,6 +24,7 @@ from prodlytics.edge.broker import Address, Broker
 from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Inbox, Message
 from prodlytics.edge.probe import Metrics, Probe
+from prodlytics.edge.sparkplug_host import Presence, Rebirths
 from prodlytics.edge.spool import Spool, SpoolError
 from prodlytics.edge.store import Store, Written
 from prodlytics.plant.model import Plant
@@ -88,7 +89,9 @@ class Bridge:
         self._broker = Broker(
             options.broker, f"prodlytics-bridge-{plant.plant}", feeds.subscriptions, self._inbox.put,
             receive_maximum=options.receive_maximum, ca_file=options.ca_file,
+            presence=Presence(plant.plant) if feeds.speaks_sparkplug else None,
         )  # fmt: skip
+        self._rebirths = Rebirths(self._broker.publish)
         self._stop = threading.Event()
         self._away_since: float | None = None
         self._spool_problem: str | None = None
@@ -215,6 +218,7 @@ class Bridge:
             log.info("database_back", away_s=round(time.monotonic() - self._away_since, 1), spooled=len(self._spool))
         self._away_since, self._retries, self._retry_at = None, 0, 0.0
         self._count(messages, written)
+        self.metrics.rebirths.inc(self._rebirths.ask(written.rebirths))
         return True
 
     def _database_failed(self, error: DatabaseUnavailable) -> None:

@@ -6,6 +6,7 @@ here: what a message says, when it is acknowledged.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -22,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from prodlytics.edge.inbox import Message
+from prodlytics.edge.sparkplug_host import Presence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +86,7 @@ class Broker:
         *,
         receive_maximum: int,
         ca_file: Path | None = None,
+        presence: Presence | None = None,
     ) -> None:
         """Prepare the client; `start` connects.
 
@@ -94,8 +97,11 @@ class Broker:
             deliver: Called on the network's thread; may wait, which holds the broker back.
             receive_maximum: How many messages the broker may send before it gets an acknowledgement.
             ca_file: Authority of the broker's certificate; without it the system's.
+            presence: What is retained for Sparkplug's edge nodes while we are connected, and taken back by our will.
         """
         self._address = address
+        self._presence = presence
+        self._greeted_ms = 0
         self._subscriptions = subscriptions
         self._deliver = deliver
         self._connection = 0
@@ -111,6 +117,7 @@ class Broker:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_message = self._on_message
+        self._client.on_pre_connect = self._on_pre_connect
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
         if address.user:
             self._client.username_pw_set(address.user, address.password)
@@ -133,9 +140,17 @@ class Broker:
             if message.mid and message.connection == self._connection:
                 self._client.ack(message.mid, 1)
 
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send a message with quality of service 0; whether it went out, which is no promise that it arrives."""
+        return self.connected.is_set() and self._client.publish(topic, payload).rc == mqtt.MQTT_ERR_SUCCESS
+
     def stop(self) -> None:
         """Hang up; the session stays, and with it everything that was not acknowledged."""
         self._stopping = True
+        if self._presence is not None and self.connected.is_set():
+            gone = self._presence.payload(False, time.time_ns() // 1_000_000)
+            with contextlib.suppress(ValueError, RuntimeError):
+                self._client.publish(self._presence.topic, gone, qos=1, retain=True).wait_for_publish(2.0)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -150,6 +165,14 @@ class Broker:
         log.info("connected", host=self._address.host, session_present=flags.session_present)
         if self._subscriptions:
             client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._subscriptions])
+        if self._presence is not None:
+            client.publish(self._presence.topic, self._presence.payload(True, self._greeted_ms), qos=1, retain=True)
+
+    def _on_pre_connect(self, client: mqtt.Client, data: Any) -> None:
+        """Write the will of the connection that is about to be made."""
+        if self._presence is not None:
+            self._greeted_ms = time.time_ns() // 1_000_000
+            client.will_set(self._presence.topic, self._presence.payload(False, self._greeted_ms), qos=1, retain=True)
 
     def _on_disconnect(self, client: mqtt.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         self.connected.clear()

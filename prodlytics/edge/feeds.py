@@ -6,47 +6,86 @@ Belongs here: which feed reads a topic. Does not belong here: how a format is re
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from paho.mqtt.client import topic_matches_sub
 
 from prodlytics.edge.inbox import Message
-from prodlytics.formats import kepserverex, plain
+from prodlytics.formats import kepserverex, plain, sparkplug
 from prodlytics.formats.judge import Rules
 from prodlytics.formats.sample import Parsed
+from prodlytics.formats.sparkplug_session import NO_SESSIONS, NodeId, Sessions
 from prodlytics.plant.model import Feed, Plant
 
 
+@dataclass
+class Read:
+    """What messages say.
+
+    Attributes:
+        parsed: Samples to store and rows to explain, one batch per feed.
+        sessions: Feed to its Sparkplug sessions after these messages; `Feeds.keep` makes them the ones that hold.
+        rebirths: Sparkplug nodes that have to say their birth again.
+    """
+
+    parsed: list[Parsed] = field(default_factory=list)
+    sessions: dict[str, Sessions] = field(default_factory=dict)
+    rebirths: set[NodeId] = field(default_factory=set)
+
+
 class Feeds:
-    """The feeds of a plant."""
+    """The feeds of a plant, and what is known of the edge nodes behind them."""
 
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self._filters = [(topic_filter(feed), feed) for feed in plant.feeds]
         self._fields = {feed.name: kepserverex.Fields.named(dict(feed.fields)) for feed in plant.feeds}
         self._of_topic = lru_cache(maxsize=100_000)(self._find)
+        self._sessions: Mapping[str, Sessions] = {}
 
     @property
     def subscriptions(self) -> list[str]:
         """What to subscribe to."""
         return sorted({name for name, _ in self._filters})
 
-    def parse(self, messages: Sequence[Message], now: dt.datetime) -> list[Parsed]:
-        """Samples of messages, one batch per feed, in the order they arrived."""
+    @property
+    def speaks_sparkplug(self) -> bool:
+        """Whether edge nodes may ask whether we are there."""
+        return any(feed.format == "sparkplug" for feed in self.plant.feeds)
+
+    def parse(self, messages: Sequence[Message], now: dt.datetime) -> Read:
+        """Samples of messages, one batch per feed, in the order they arrived.
+
+        Changes nothing: messages whose samples could not be stored are parsed again. `keep` what was stored.
+        """
         rules = Rules.of(self.plant, now)
         by_feed: dict[str, tuple[Feed, list[Message]]] = {}
         for message in messages:
             feed = self._of_topic(message.topic)
             if feed is not None:
                 by_feed.setdefault(feed.name, (feed, []))[1].append(message)
-        return [self._parse(feed, own, rules) for feed, own in by_feed.values()]
+        read = Read()
+        for feed, own in by_feed.values():
+            read.parsed.append(self._parse(feed, own, rules, read))
+        return read
 
-    def _parse(self, feed: Feed, messages: Sequence[Message], rules: Rules) -> Parsed:
+    def keep(self, read: Read) -> None:
+        """The messages are stored: what they said of edge nodes holds from now on."""
+        self._sessions = {**self._sessions, **read.sessions}
+
+    def _parse(self, feed: Feed, messages: Sequence[Message], rules: Rules, read: Read) -> Parsed:
         origin = f"mqtt feed {feed.name}"
         if feed.format == "plain":
             values = [plain.Value(message.topic, message.payload, message.arrived_us) for message in messages]
             return plain.parse_values(values, feed.topic, rules, origin)
+        if feed.format == "sparkplug":
+            received = (sparkplug.Received(one.topic, one.payload, one.arrived_us) for one in messages)
+            reading = sparkplug.parse_messages(received, self._sessions.get(feed.name, NO_SESSIONS), rules, origin)
+            read.sessions[feed.name] = reading.sessions
+            read.rebirths |= reading.rebirths
+            return reading.parsed
         return kepserverex.parse_messages(
             (message.payload for message in messages), rules, origin, self._fields[feed.name]
         )

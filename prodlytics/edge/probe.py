@@ -31,6 +31,7 @@ class Metrics:
         self.samples = Counter("samples", "Samples stored.", **made)
         self.duplicates = Counter("duplicate_samples", "Samples that were there already.", **made)
         self.quarantined = Counter("quarantined", "Records put into quarantine.", ["reason"], **made)
+        self.rebirths = Counter("rebirth_requests", "Births asked for from Sparkplug nodes.", **made)
         self.failures = Counter("database_failures", "Batches the database did not take.", **made)
         self.batch = Histogram(
             "batch_messages", "Messages per transaction.", buckets=(1, 10, 100, 1_000, 10_000), **made

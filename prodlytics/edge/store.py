@@ -20,10 +20,11 @@ from psycopg.conninfo import make_conninfo
 
 from prodlytics.db import dirty, quarantine, telemetry
 from prodlytics.db.connect import DatabaseUnavailable, connect
-from prodlytics.edge.feeds import Feeds
+from prodlytics.edge.feeds import Feeds, Read
 from prodlytics.edge.inbox import Message
 from prodlytics.edge.spool import AlreadyRunningError
 from prodlytics.formats.sample import Parsed, losers_of
+from prodlytics.formats.sparkplug_session import NodeId
 from prodlytics.sources.touched import concerned
 
 
@@ -36,12 +37,14 @@ class Written:
         duplicates: Samples that were there already: redelivered.
         quarantined: Reason to number of records.
         newest: Machine to its newest sample, seconds since 1970 UTC.
+        rebirths: Sparkplug nodes that have to say their birth again.
     """
 
     samples: int = 0
     duplicates: int = 0
     quarantined: dict[str, int] = field(default_factory=dict)
     newest: dict[str, float] = field(default_factory=dict)
+    rebirths: set[NodeId] = field(default_factory=set)
 
     def add(self, other: Written) -> None:
         """Another part of the same messages."""
@@ -51,6 +54,7 @@ class Written:
             self.quarantined[reason] = self.quarantined.get(reason, 0) + count
         for machine, time in other.newest.items():
             self.newest[machine] = max(time, self.newest.get(machine, time))
+        self.rebirths |= other.rebirths
 
 
 class Store:
@@ -81,7 +85,9 @@ class Store:
         """
         try:
             with self._watched(self._connection()) as conn, conn.transaction():
-                return self._write(conn, messages)
+                written, read = self._write(conn, messages)
+            self._feeds.keep(read)
+            return written
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
             raise DatabaseUnavailable(f"The database went away: {_first_line(error)}.") from error
@@ -134,16 +140,17 @@ class Store:
         finally:
             timer.cancel()
 
-    def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> Written:
+    def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> tuple[Written, Read]:
         now = dt.datetime.now(dt.UTC)
-        written = Written()
+        read = self._feeds.parse(messages, now)
+        written = Written(rebirths=read.rebirths)
         touched: set[tuple[str, dt.datetime]] = set()
-        for parsed in self._feeds.parse(messages, now):
+        for parsed in read.parsed:
             written.add(self._store(conn, parsed, now, touched))
         for datasets, moments in concerned(self._feeds.plant, touched, now):
             if moments:
                 dirty.note_arrivals(conn, moments, datasets, "live feed")
-        return written
+        return written, read
 
     def _store(
         self, conn: psycopg.Connection[Any], parsed: Parsed, now: dt.datetime, touched: set[tuple[str, dt.datetime]]
@@ -180,6 +187,8 @@ class Store:
         }
         with self._watched(self._connection()) as conn, conn.transaction():
             _quarantine(conn, pd.DataFrame([refused]), written, origin=f"mqtt topic {messages[0].topic}")
+        # What a birth said holds all the same: the metrics after it must not lose their names.
+        self._feeds.keep(self._feeds.parse(messages, dt.datetime.now(dt.UTC)))
         return written
 
 

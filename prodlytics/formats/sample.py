@@ -113,9 +113,9 @@ def shown(text: str, limit: int = 80) -> str:
     return safe if len(safe) <= limit else safe[: limit - 3] + "..."
 
 
-def payload_of(record: object) -> str:
+def payload_of(record: object, limit: int = 2000) -> str:
     """The record as sent, as JSON text; bounded, since one record may be a whole message."""
-    return shown(json.dumps(record, ensure_ascii=True, default=str), 2000)
+    return shown(json.dumps(record, ensure_ascii=True, default=str), limit)
 
 
 def bad_rows(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:

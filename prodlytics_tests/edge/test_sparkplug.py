@@ -1,0 +1,206 @@
+"""An edge node of Sparkplug B, a real broker and a real database: sessions, deaths, kills of the bridge."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.edge.rig import bridge, quarantined, wait_until
+from prodlytics_tests.formats import sparkplug_wire as w
+from prodlytics_tests.servers.mosquitto import Broker
+
+pytestmark = pytest.mark.xdist_group("edge")
+#: Group, node and device; Press01 is a machine of the demo plant.
+HERE = "spBv1.0/Plant/{}/Edge1"
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    """The demo plant, which also hears Sparkplug."""
+    text = DEMO_PLANT.read_text(encoding="utf-8")
+    feeds = "feeds:\n  - {name: sparkplug, topic: spBv1.0/Plant/#, format: sparkplug}\n"
+    assert "\nfeeds:\n" in text
+    path = tmp_path / "plant.yaml"
+    path.write_text(text.replace("\nfeeds:\n", "\n" + feeds), encoding="utf-8")
+    return path
+
+
+class EdgeNode:
+    """Answers to a rebirth as the specification wants it; quality of service 0 for all it says, 1 for its will."""
+
+    def __init__(self, port: int, metrics: tuple[str, ...] = ("PartCountGood",), session: int = 0) -> None:
+        self.metrics, self.session = metrics, session
+        self.seq = 0
+        self.count = 0
+        self.now_ms = int(time.time() * 1000) - 600_000
+        self.said: dict[tuple[str, int], float] = {}
+        self.commands: list[bytes] = []
+        self.answers = True
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="Edge1", protocol=mqtt.MQTTv5)
+        self._client.will_set(HERE.format("NDEATH"), w.payload(w.bd_seq(session)), qos=1)
+        self._client.on_message = self._on_command
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(HERE.format("NCMD"), qos=1)
+        self._client.loop_start()
+        self.is_born()
+
+    def is_born(self) -> None:
+        self.seq = 0
+        self._says("NBIRTH", w.bd_seq(self.session))
+        self._says("DBIRTH", *(self._metric(name, alias) for alias, name in enumerate(self.metrics)))
+
+    def measures(self, times: int = 1) -> None:
+        for _ in range(times):
+            self._says("DDATA", *(self._metric(name, alias, named=False) for alias, name in enumerate(self.metrics)))
+
+    def breaks_off(self) -> None:
+        """As if its power was cut: the broker publishes the will."""
+        self._client.loop_stop()
+        sock = self._client.socket()
+        assert sock is not None
+        sock.close()
+
+    def leaves(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _metric(self, name: str, alias: int, named: bool = True) -> bytes:
+        self.count += 1
+        self.now_ms += 1
+        self.said[(name, self.now_ms)] = float(self.count)
+        identity = {"name": name, "datatype": w.INT32} if named else {}
+        return w.metric(w.int_value(self.count), alias=alias, at=self.now_ms, **identity)  # type: ignore[arg-type]
+
+    def _says(self, kind: str, *metrics: bytes) -> None:
+        device = "/Press01" if kind.startswith("D") else ""
+        payload = w.payload(*metrics, sent=self.now_ms, seq=self.seq)
+        self.seq = (self.seq + 1) % 256
+        self._client.publish(HERE.format(kind) + device, payload).wait_for_publish(30)
+
+    def _on_command(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
+        self.commands.append(message.payload)
+        if self.answers:
+            self.seq = 0
+            for kind, metrics in (
+                ("NBIRTH", [w.bd_seq(self.session)]),
+                ("DBIRTH", [self._metric(name, alias) for alias, name in enumerate(self.metrics)]),
+            ):
+                payload = w.payload(*metrics, sent=self.now_ms, seq=self.seq)
+                self.seq += 1
+                client.publish(HERE.format(kind) + ("/Press01" if kind == "DBIRTH" else ""), payload)
+
+
+def good(database: str) -> dict[tuple[str, int], float]:
+    """Metric and time in milliseconds to value, where the quality is good."""
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "SELECT metric_name, (extract(epoch FROM time) * 1000)::bigint, value FROM machine_telemetry"
+            " WHERE machine_id = 'Press01' AND quality >= 192"
+        ).fetchall()
+    return {(name, at): value for name, at, value in rows}
+
+
+def bad(database: str) -> list[str]:
+    """Metrics with a sample of bad quality, without a value."""
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "SELECT metric_name FROM machine_telemetry WHERE machine_id = 'Press01' AND quality < 64 AND value IS NULL"
+            " ORDER BY metric_name"
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
+@pytest.fixture
+def state_of_host(mosquitto: Broker) -> Iterator[list[dict[str, object]]]:
+    """Everything said about the host being there."""
+    heard: list[dict[str, object]] = []
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
+    client.connect("127.0.0.1", mosquitto.port)
+    client.subscribe("spBv1.0/STATE/demo", qos=1)
+    client.loop_start()
+    yield heard
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_birth_data_death_and_the_same_aliases_in_a_new_session(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant) as running:
+        node = EdgeNode(mosquitto.port)
+        node.measures(300)
+        wait_until(lambda: good(database) == node.said, f"all of the first session: {running.log}")
+        node.breaks_off()
+        wait_until(lambda: bad(database) == ["PartCountGood"], "the metric is marked after the death")
+        again = EdgeNode(mosquitto.port, metrics=("PartCountReject", "PartCountGood"), session=1)
+        again.now_ms = node.now_ms + 1000
+        again.measures(20)
+        wait_until(lambda: good(database) == node.said | again.said, "each value under the name of its own session")
+        assert quarantined(database) == []
+        assert again.commands == []
+        again.leaves()
+
+
+def test_after_a_kill_the_birth_is_asked_for_and_what_could_not_be_read_is_kept(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant) as running:
+        node = EdgeNode(mosquitto.port)
+        node.measures(10)
+        wait_until(lambda: good(database) == node.said, f"all of the first session: {running.log}")
+        running.kill()
+        running.start()
+        wait_until(lambda: running.health()[0], "the bridge is back")
+        before = dict(node.said)
+        node.measures(1)
+        unread = set(node.said) - set(before)
+        wait_until(lambda: len(node.commands) == 1, f"a rebirth is asked for: {running.log}")
+        wait_until(lambda: set(good(database)) >= set(node.said) - unread, "the rebirth is stored")
+        node.measures(10)
+        wait_until(lambda: set(good(database)) == set(node.said) - unread, "all that could be read")
+        ((reason, payload),) = quarantined(database)
+        assert (reason, json.loads(payload)["topic"]) == ("no_birth", "spBv1.0/Plant/DDATA/Edge1/Press01")
+        assert running.metric("rebirth_requests_total") == 1
+        node.leaves()
+
+
+def test_a_node_that_does_not_answer_is_not_asked_with_every_message(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant) as running:
+        node = EdgeNode(mosquitto.port)
+        node.answers = False
+        node.seq = 7
+        node.measures(1)
+        wait_until(lambda: len(node.commands) == 1, f"asked because of the gap: {running.log}")
+        for seq in (20, 40, 60, 80):
+            node.seq = seq
+            node.measures(1)
+        wait_until(lambda: good(database) == node.said, "what came is stored all the same")
+        assert [reason for reason, _ in quarantined(database)] == ["sequence_gap"] * 5
+        assert len(node.commands) == 1
+        node.leaves()
+
+
+def test_the_host_says_whether_it_is_there(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path, state_of_host: list[dict[str, object]]
+) -> None:
+    with bridge(mosquitto, database, tmp_path, plant) as running:
+        wait_until(lambda: len(state_of_host) == 1, "it is there")
+        running.kill()
+        wait_until(lambda: len(state_of_host) == 2, "its will says that it is gone")
+        running.start()
+        wait_until(lambda: len(state_of_host) == 3, "it is back")
+        assert running.stop() == 0
+        wait_until(lambda: len(state_of_host) == 4, "it left")
+    assert [said["online"] for said in state_of_host] == [True, False, True, False]
+    assert state_of_host[0]["timestamp"] == state_of_host[1]["timestamp"]
