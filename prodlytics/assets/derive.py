@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from psycopg import sql
 
+from prodlytics.assets.causes import Causes
 from prodlytics.assets.checks import Check, plain_number, schema_check
 from prodlytics.assets.settings_version import version_of_run
 from prodlytics.assets.window import Window, day_edges, open_window
@@ -59,7 +60,7 @@ class Derivation:
 
 Compute = Callable[["psycopg.Connection", Window], Derivation]
 #: Called in the same transaction with what changed and why.
-AfterWrite = Callable[["psycopg.Connection", replace.Changes, str], None]
+AfterWrite = Callable[["psycopg.Connection", replace.Changes, Causes], None]
 
 
 def rederive(
@@ -136,15 +137,15 @@ def _replace_piece(
         where = f"({where}) AND t.machine_id = ANY(%(machines_of_the_plant)s)"
         parameters = {**parameters, "machines_of_the_plant": [machine.id for machine in plant.machines]}
     changes = replace.replace_rows(conn, dataset.name, list(dataset.key), validation.good, where, parameters)
-    cause = "; ".join(sorted({cause for _, _, cause in claimed})) or f"{name} recomputed"
-    _mark_downstream(conn, name, changes, cause)
-    _mark_neighbours(conn, dataset, window, validation.good, changes, cause)
+    causes = Causes(claimed, day_edges(plant, window.start, window.end), f"{name} recomputed")
+    _mark_downstream(conn, name, changes, causes)
+    _mark_neighbours(conn, dataset, window, validation.good, changes, causes)
     if after_write is not None:
-        after_write(conn, changes, cause)
+        after_write(conn, changes, causes)
     return derivation, validation, changes
 
 
-def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Changes, cause: str) -> None:
+def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Changes, causes: Causes) -> None:
     dataset = DATASETS[name]
     targets = marks_of_change(dataset)
     if changes.changed.empty or dataset.span is None:
@@ -156,7 +157,7 @@ def _mark_downstream(conn: psycopg.Connection, name: str, changes: replace.Chang
         # What is still open reaches as far as was known.
         ends_at=ends.where(ends.notna(), changes.changed["as_of"]) if ends.isna().any() else ends,
     )
-    dirty.mark_spans(conn, targets, spans, cause=cause)
+    dirty.mark_spans(conn, targets, spans, cause=causes.of_rows(spans["machine_id"], spans["starts_at"]))
 
 
 def _mark_neighbours(
@@ -165,7 +166,7 @@ def _mark_neighbours(
     window: Window,
     rows: pd.DataFrame,
     changes: replace.Changes,
-    cause: str,
+    causes: Causes,
 ) -> None:
     """Ask for the days beside the window where what changed reaches over its edge and they were derived before.
 
@@ -194,7 +195,8 @@ def _mark_neighbours(
     ):
         query = exists.format(table=table, first=sql.Identifier(first), side=sql.SQL(side))
         there = conn.execute(query, (machines, edge)).fetchall()
-        dirty.mark(conn, dataset.name, [(machine, moment) for (machine,) in there], cause)
+        inside = min(max(moment, window.start), window.end - dt.timedelta(microseconds=1))
+        dirty.mark_each(conn, dataset.name, [(machine, moment, causes.of(machine, inside)) for (machine,) in there])
 
 
 def marks_of_change(dataset: Dataset) -> list[str]:

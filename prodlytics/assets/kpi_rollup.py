@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Plant
 
@@ -160,7 +161,7 @@ def _one_convention(plant: Plant, rows: pd.DataFrame) -> Check:
     )
 
 
-def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
+def _restate(conn: psycopg.Connection, changes: Changes, causes: Causes) -> None:
     """Closed periods get a new revision; of machines and the plant it is said what changed."""
     if changes.changed.empty:
         return
@@ -172,7 +173,7 @@ def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
             conn,
             "kpi_rollup",
             with_changed(changes, changed=chosen),
-            cause,
+            causes,
             columns=RESTATED,
             ends_at=lambda row: row["ends_at"],
             place=place,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Machine, Plant
 
@@ -48,7 +49,7 @@ def losses(plant: Plant) -> dg.AssetsDefinition:
             database,
             "losses",
             lambda conn, window: _compute(conn, plant, window),
-            after_write=lambda conn, changes, cause: _revise(conn, plant, changes, cause),
+            after_write=lambda conn, changes, causes: _revise(conn, plant, changes, causes),
         )
 
     return asset
@@ -151,12 +152,12 @@ def _have_a_cost(rows: pd.DataFrame) -> Check:
     )
 
 
-def _revise(conn: psycopg.Connection, plant: Plant, changes: Changes, cause: str) -> None:
+def _revise(conn: psycopg.Connection, plant: Plant, changes: Changes, causes: Causes) -> None:
     """Losses of closed days get a new revision; what changed in minutes is told by the figures above them."""
     from prodlytics.plant.calendar import production_day
 
     restate(
-        conn, "losses", changes, cause,
+        conn, "losses", changes, causes,
         columns=("loss_us", "occurrences", "cost"),
         ends_at=lambda row: production_day(plant, row["production_date"])[1],
     )  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Plant
 
@@ -125,7 +126,7 @@ def _plausible(plant: Plant, hours: pd.DataFrame) -> Check:
     )
 
 
-def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
+def _restate(conn: psycopg.Connection, changes: Changes, causes: Causes) -> None:
     """Say what changed in closed hours; the trend in the reports of the two weeks after shows these days too."""
     from prodlytics.db.queries import sql
 
@@ -133,10 +134,10 @@ def _restate(conn: psycopg.Connection, changes: Changes, cause: str) -> None:
         conn,
         "oee_hourly",
         changes,
-        cause,
+        causes,
         columns=RESTATED,
         ends_at=lambda row: row["time_bucket"] + dt.timedelta(hours=1),
         place=lambda row: Place(row["machine_id"], row["time_bucket"], row["production_date"]),
     )
     if dates:
-        conn.execute(sql("mark_later_reports"), {"first": dates[0], "last": dates[-1], "cause": cause[:200]})
+        conn.execute(sql("mark_later_reports"), {"first": dates[0], "last": dates[-1], "cause": causes.together[:200]})

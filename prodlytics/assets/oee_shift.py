@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
+    from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Plant
 
@@ -50,7 +51,7 @@ def oee_shift(plant: Plant) -> dg.AssetsDefinition:
             database,
             "oee_shift",
             lambda conn, window: _compute(conn, plant, window),
-            after_write=lambda conn, changes, cause: _revise(conn, plant, changes, cause),
+            after_write=lambda conn, changes, causes: _revise(conn, plant, changes, causes),
         )
 
     return asset
@@ -120,11 +121,11 @@ def _are_their_hours(conn: psycopg.Connection, plant: Plant, shifts: pd.DataFram
     )
 
 
-def _revise(conn: psycopg.Connection, plant: Plant, changes: Changes, cause: str) -> None:
+def _revise(conn: psycopg.Connection, plant: Plant, changes: Changes, causes: Causes) -> None:
     """Shifts of closed days get a new revision; what changed is told by what is rolled up from them."""
     from prodlytics.plant.calendar import production_day
 
     restate(
-        conn, "oee_shift", changes, cause,
+        conn, "oee_shift", changes, causes,
         columns=_SUMS, ends_at=lambda row: production_day(plant, row["production_date"])[1],
     )  # fmt: skip

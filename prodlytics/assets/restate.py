@@ -19,6 +19,7 @@ from prodlytics.db.queries import sql as query
 if TYPE_CHECKING:
     import psycopg
 
+    from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
 
 Row = dict[Any, Any]
@@ -49,7 +50,7 @@ def restate(
     conn: psycopg.Connection[Any],
     name: str,
     changes: Changes,
-    cause: str,
+    causes: Causes,
     *,
     columns: Sequence[str],
     ends_at: Callable[[Row], dt.datetime],
@@ -63,7 +64,7 @@ def restate(
         conn: In the transaction that replaced the rows.
         name: Dataset with a column `revision`.
         changes: What was replaced.
-        cause: Why, in the words of the dirty marks.
+        causes: Why, in the words of the dirty marks.
         columns: Figures whose change counts.
         ends_at: End of the period of a row, from its old values.
         place: What a row is about; with it each changed figure becomes a row of `restatements`.
@@ -91,12 +92,14 @@ def restate(
     revisions = _raise(conn, name, key, [new for _, _, new in restated])
     if place is None:
         return []
-    rows = [
-        {**vars(place(new)), "dataset": name, "column_name": column, "old_value": _number(old[column]),
-         "new_value": _number(new[column]), "new_revision": revision, "cause": cause}
-        for (old, differ, new), revision in zip(restated, revisions, strict=True)
-        for column in differ
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for (old, differ, new), revision in zip(restated, revisions, strict=True):
+        at = place(new)
+        told = {**vars(at), "dataset": name, "new_revision": revision, "cause": causes.of(at.member, at.starts_at)}
+        rows += [
+            {**told, "column_name": column, "old_value": _number(old[column]), "new_value": _number(new[column])}
+            for column in differ
+        ]
     with conn.cursor() as cursor:
         cursor.executemany(query("insert_restatement"), rows)
     return sorted({pd.Timestamp(row["production_date"]).date() for row in rows})

@@ -9,7 +9,7 @@ production day in Kolkata starts at 00:30 UTC: a mark must belong to one day.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prodlytics.db.queries import sql
@@ -48,14 +48,16 @@ def mark_each(conn: psycopg.Connection[Any], dataset: str, marks: Iterable[tuple
     )
 
 
-def mark_spans(conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd.DataFrame, cause: str) -> None:
+def mark_spans(
+    conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd.DataFrame, cause: str | Sequence[str]
+) -> None:
     """Mark every quarter hour that spans touch.
 
     Args:
         conn: An open connection.
         datasets: What has to be computed anew.
         spans: Columns machine_id, starts_at, ends_at (an instant: both the same).
-        cause: Why, for the restatements.
+        cause: Why, for the restatements; one for all or one for each span.
     """
     import numpy as np
     import pandas as pd
@@ -69,11 +71,13 @@ def mark_spans(conn: psycopg.Connection[Any], datasets: Iterable[str], spans: pd
     counts = last - first + 1
     rows = np.repeat(np.arange(len(spans)), counts)
     nth = first[rows] + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    pairs = pd.DataFrame({"machine_id": spans["machine_id"].to_numpy()[rows], "nth": nth}).drop_duplicates()
+    causes = np.array([cause] * len(spans) if isinstance(cause, str) else list(cause), dtype=object)
+    found = pd.DataFrame({"machine_id": spans["machine_id"].to_numpy()[rows], "nth": nth, "cause": causes[rows]})
+    found = found.drop_duplicates(["machine_id", "nth"])
     epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    marks = [(machine, epoch + dt.timedelta(minutes=15 * int(n))) for machine, n in pairs.itertuples(index=False)]
+    marks = [(machine, epoch + dt.timedelta(minutes=15 * int(n)), why) for machine, n, why in found.to_numpy()]
     for dataset in sorted(datasets):
-        mark(conn, dataset, marks, cause)
+        mark_each(conn, dataset, marks)
 
 
 def note_arrivals(
