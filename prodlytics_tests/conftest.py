@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from prodlytics_tests.servers import azurite as blob_storage
@@ -20,6 +21,10 @@ from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.servers.place import PROJECT, Unavailable
 
 T = TypeVar("T")
+
+# No test is about time: on a busy machine a slow example is no defect.
+hypothesis.settings.register_profile("prodlytics", deadline=None)
+hypothesis.settings.load_profile("prodlytics")
 
 #: A TimescaleDB Community server (superuser URL) to test against as well; CI has none.
 COMMUNITY_VARIABLE = "PRODLYTICS_TEST_TSL_URL"
