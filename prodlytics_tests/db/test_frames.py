@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodlytics.db.connect import connect
-from prodlytics.db.frames import copy_in, microseconds, read
+from prodlytics.db.frames import copy_in, microseconds, read, read_many
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -68,9 +68,14 @@ def test_what_is_copied_in_is_read_back(conn: psycopg.Connection[Any], rows: lis
         assert copy_in(conn, "every_kind", frame) == len(rows)
         # As another client sees it, and as we do.
         plain = conn.execute("SELECT at, day, word, number, money, count, yes FROM every_kind ORDER BY nth").fetchall()
-        back = read(conn, "SELECT yes, nth, at, day, word, number, money, count FROM every_kind ORDER BY nth")
+        query = (
+            "SELECT yes, nth, at, day, word, number, money, count FROM every_kind WHERE nth >= %(first)s ORDER BY nth"
+        )
+        back = read(conn, query, {"first": 0})
+        at_once = read_many(conn, query, {"first": 0})
     assert [(*row[:4], None if row[4] is None else float(row[4]), *row[5:]) for row in plain] == rows
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
+    pd.testing.assert_frame_equal(at_once, frame, check_exact=True)
 
 
 def test_an_empty_result_has_columns_and_types(conn: psycopg.Connection[Any]) -> None:
