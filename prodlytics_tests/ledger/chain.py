@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import uuid
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from prodlytics.db.frames import copy_in
 from prodlytics.plant.calendar import production_date_of, production_day
 from prodlytics.plant.model import Plant
 
-CHAIN = ("plan_calendar", *DERIVED)
+CHAIN = DERIVED
 #: What the ledger is made of, from the states on.
 FROM_STATES = ("downtime_events", "machine_time", "oee_hourly", "oee_shift")
 HOUR = dt.timedelta(hours=1)
@@ -44,7 +45,8 @@ class Chain:
         """Materialize one asset over production days."""
         asset = getattr(importlib.import_module(f"prodlytics.assets.{name}"), name)(self.plant)
         window = dg.TimeWindow(production_day(self.plant, first)[0], production_day(self.plant, last)[1])
-        return asset.op.compute_fn.decorated_fn(SimpleNamespace(partition_time_window=window), self.database)
+        context = SimpleNamespace(partition_time_window=window, run=SimpleNamespace(run_id=str(uuid.uuid4())))
+        return asset.op.compute_fn.decorated_fn(context, self.database)
 
     def dirty_days(self, names: Sequence[str] = DERIVED) -> list[dt.date]:
         """Production days with dirty marks of these datasets, in order."""
@@ -85,7 +87,7 @@ class Chain:
         tables = (
             "machine_states, production_events, plan_calendar, downtime_events, scrap_events, machine_time, oee_hourly,"
             " oee_shift, restatements, dirty_mark, arrival, quarantine, operator_entries, work_orders,"
-            " telemetry_sample, tag, reason_codes"
+            " telemetry_sample, tag, reason_codes, plant_settings, settings_change"
         )
         with psycopg.connect(self.database.address()) as conn:
             # Replication mode: the trigger that keeps entries append-only is not what is tested here.
