@@ -28,6 +28,7 @@ from prodlytics.assets.part_costs import part_costs
 from prodlytics.assets.plan_calendar import plan_calendar
 from prodlytics.assets.production_events import production_events
 from prodlytics.assets.reason_codes import reason_codes
+from prodlytics.assets.reconciliation import reconciliation
 from prodlytics.assets.resources import Database, Places
 from prodlytics.assets.scrap_events import scrap_events
 from prodlytics.assets.work_orders import work_orders
@@ -54,6 +55,7 @@ ASSETS = (
     kpi_rollup,
     losses,
     data_quality,
+    reconciliation,
     live_oee,
     daily_report,
 )

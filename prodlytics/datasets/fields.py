@@ -32,9 +32,11 @@ LOSSES = (
     "no_ideal_cycle",
 )  # fmt: skip
 PLANS = ("planned", "break", "planned_stop", "not_scheduled")
+#: What is compared with what others say of it.
+MEASURES = ("good_count", "reject_count", "parts", "oee", "availability", "performance", "quality")
 #: Kinds of entry that are about stops.
 STOP_KINDS = ("reason", "split", "merge")
-ENTRY_KINDS = (*STOP_KINDS, "scrap", "production", "note", "undo")
+ENTRY_KINDS = (*STOP_KINDS, "scrap", "production", "figure", "note", "undo")
 EVENT_TYPES = ("cycle_complete", "reject", "rework", "state_change", "alarm")
 
 
@@ -231,7 +233,28 @@ FIELDS: dict[str, Field] = {
     "heard_time_us": _duration("heard", "Plan time in which the machine's feed was heard"),
     "feed_coverage": Field("float", "Heard time / plan time.", "ratio", minimum=0, maximum=1),
     "longest_silence_s": Field("float", "Longest silence of the feed, as far as it lies in the row's time.", "s", 0),
+    # the same from several mouths
+    "measure": Field("text", "What is compared, or what a figure measures.", allowed=MEASURES),
+    "machine_value": Field("float", "What the machine's counters say; ratios from their elements."),
+    "erp_value": Field("float", "What the ERP says."),
+    "operator_value": Field("float", "What people entered."),
+    "vendor_value": Field("float", "What MachineMetrics says."),
+    "paper_value": Field("float", "What the paper record says."),
+    "cycle_value": Field("float", "What the cycle counter shows."),
+    "erp_difference": Field("float", "Machine less the ERP."),
+    "operator_difference": Field("float", "Machine less what people entered."),
+    "vendor_difference": Field("float", "Machine less MachineMetrics."),
+    "paper_difference": Field("float", "Machine less the paper record."),
+    "cycle_difference": Field("float", "Machine less the cycle counter."),
+    "erp_share": Field("float", "Difference to the ERP / the larger of the two.", "ratio", minimum=0),
+    "operator_share": Field("float", "Difference to what people entered / the larger of the two.", "ratio", minimum=0),
+    "vendor_share": Field("float", "Difference to MachineMetrics / the larger of the two.", "ratio", minimum=0),
+    "paper_share": Field("float", "Difference to the paper record / the larger of the two.", "ratio", minimum=0),
+    "cycle_share": Field("float", "Difference to the cycle counter / the larger of the two.", "ratio", minimum=0),
+    "gap_value": Field("float", "Part of the machine's count that was made over a silence of its feed.", minimum=0),
+    "remark": Field("text", "What limits the comparison: order_open, counted_over_silence, entry_crosses_shift."),
     # entries of people
+    "figure": Field("numeric", "Value of the measure, for entries of kind figure."),
     "kind": Field("text", "What was entered.", allowed=ENTRY_KINDS),
     "old_reason_code": Field("text", "What the stop said when the entry was stored; for people, never derived from."),
     "reject_quantity": Field("numeric", "Rejected pieces booked.", "parts", minimum=0),

@@ -107,11 +107,13 @@ _ALL = (
         columns=_columns(
             "source_key machine_id kind starts_at ends_at reason_code quantity reject_quantity rework_quantity "
             "part_number work_order scrap_category scrap_reason note why undoes entered_by entered_at source "
-            "old_reason_code"
+            "old_reason_code measure figure"
         ),
         required=_columns("source_key machine_id kind starts_at entered_by entered_at source"),
         span=("starts_at", "starts_at"),
-        downstream=("production_events", "machine_states", "downtime_events", "scrap_events", "data_quality"),
+        downstream=_columns(
+            "production_events machine_states downtime_events scrap_events data_quality reconciliation"
+        ),
         archived=True,
     ),
     Dataset(
@@ -125,7 +127,7 @@ _ALL = (
             "source source_modified_at"
         ),
         required=_columns("work_order operation status source"),
-        downstream=("production_events", "oee_shift"),
+        downstream=("production_events", "oee_shift", "reconciliation"),
     ),
     Dataset(
         name="part_costs",
@@ -150,7 +152,7 @@ _ALL = (
         overrides=(
             ("since", Field("timestamp", "Time of the counter sample before: the parts were made since then.")),
         ),
-        downstream=("scrap_events", "oee_hourly", "oee_shift"),
+        downstream=("scrap_events", "oee_hourly", "oee_shift", "reconciliation"),
         archived=True,
     ),
     Dataset(
@@ -255,7 +257,7 @@ _ALL = (
             ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
             ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
         ),
-        downstream=("kpi_rollup", "losses", "data_quality"),
+        downstream=("kpi_rollup", "losses", "data_quality", "reconciliation"),
         archived=True,
     ),
     Dataset(
@@ -368,6 +370,29 @@ _ALL = (
         ),
     ),
     Dataset(
+        name="reconciliation",
+        group="kpi",
+        description="The same quantity from machine, ERP, people, other systems and paper, and how far apart they are.",
+        key=("machine_id", "production_date", "shift", "work_order", "measure"),
+        columns=_columns(
+            "machine_id production_date shift work_order measure starts_at ends_at machine_value erp_value "
+            "operator_value vendor_value paper_value cycle_value erp_difference operator_difference vendor_difference "
+            "paper_difference cycle_difference erp_share operator_share vendor_share paper_share cycle_share "
+            "gap_value null_reason remark as_of"
+        ),
+        required=_columns("machine_id production_date shift work_order measure starts_at gap_value as_of"),
+        # An order is archived, and reported, with the day on which it began.
+        span=("starts_at", "starts_at"),
+        overrides=(
+            ("shift", Field("text", "Shift, from the calendar; '' outside any shift and for the life of an order.")),
+            ("work_order", Field("text", "Order, compared over its life; '' for what is compared per shift.")),
+            ("ends_at", Field("timestamp", "End of the shift or of the order, excluded; empty for an open order.")),
+            ("null_reason", Field("text", "Why sides say nothing: `side: reason`, with semicolons between.")),
+        ),
+        downstream=("daily_report",),
+        archived=True,
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -395,4 +420,5 @@ DERIVED: tuple[str, ...] = (
     "kpi_rollup",
     "losses",
     "data_quality",
+    "reconciliation",
 )

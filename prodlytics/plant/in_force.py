@@ -339,6 +339,13 @@ def _of_losses(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said
     yield f"startup_window_min of {machine.id}", _on(machine.startup_window_min, dates)
 
 
+def _of_reconciliation(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said:
+    yield from _convention(plant)
+    yield from _counters(machine, machine.counters)
+    yield f"silence_after_s of {machine.id}", machine.silence_after_s
+    yield from _plausible_rate(plant, machine, dates)
+
+
 def _of_report(plant: Plant) -> Said:
     yield "name", plant.name
     yield "site", plant.site
@@ -382,4 +389,5 @@ READERS: dict[str, Reader] = {
     "kpi_rollup": _of_rollup,
     "data_quality": _of_data_quality,
     "losses": _of_losses,
+    "reconciliation": _of_reconciliation,
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from prodlytics.datasets.fields import ENTRY_KINDS
+from prodlytics.datasets.fields import ENTRY_KINDS, MEASURES
 from prodlytics.db import dirty
 from prodlytics.db.queries import sql
 from prodlytics.formats.judge import FUTURE_SLACK
@@ -44,17 +44,22 @@ FIELDS = (
     RecordField("undoes"),
     RecordField("entered_by", required=True),
     RecordField("entered_at", "time", required=True),
+    RecordField("measure"),
+    RecordField("figure", "number"),
     RecordField("source"),
 )
 _COMPARED = [field.name for field in FIELDS if field.name != "source_key"]
 #: The identity of an entry without a key: not who passed it on.
-_SAID = [name for name in _COMPARED if name != "source"]
+_SAID = [name for name in _COMPARED if name not in ("source", "measure", "figure")]
+#: What figures say besides.
+_OF_FIGURES = ("measure", "figure")
 _CHANGED_BY = {
     **dict.fromkeys(ABOUT_STOPS, ("data_quality", "downtime_events")),
-    "scrap": ("scrap_events",),
+    "scrap": ("scrap_events", "reconciliation"),
+    "figure": ("reconciliation",),
     "note": (),
 }
-_ALL = ("data_quality", "downtime_events", "machine_states", "production_events", "scrap_events")
+_ALL = ("data_quality", "downtime_events", "machine_states", "production_events", "reconciliation", "scrap_events")
 
 
 def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
@@ -65,6 +70,7 @@ def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -
         record.refuse("bad_kind", f"{kind!r} is not one of {', '.join(ENTRY_KINDS)}")
     _check_source(record)
     _check_times(record, now)
+    _check_figure(record)
     needed = {"reason": "reason_code", "scrap": "quantity", "undo": "undoes"}.get(kind)
     if needed is not None and not entry[needed]:
         record.refuse("missing_field", f"an entry of kind {kind} needs {needed}")
@@ -88,6 +94,22 @@ def _check_source(record: Record) -> None:
         )
     if entry["undoes"] is not None and entry["undoes"] == entry["source_key"]:
         record.refuse("undoes_itself", f"entry {entry['undoes']} takes itself back")
+
+
+def _check_figure(record: Record) -> None:
+    """A figure says what it measures; what is no figure has neither."""
+    entry = record.values
+    if entry["kind"] != "figure":
+        for name in _OF_FIGURES:
+            if entry[name] is not None:
+                record.refuse("not_a_figure", f"{name} is for entries of kind figure, not {entry['kind']}")
+        return
+    if entry["measure"] not in MEASURES:
+        record.refuse("unknown_measure", f"{entry['measure']!r} is not one of {', '.join(MEASURES)}")
+    if entry["figure"] is None:
+        record.refuse("missing_field", "an entry of kind figure needs figure")
+    elif entry["measure"] in ("oee", "availability", "performance", "quality") and entry["figure"] > 2:
+        record.refuse("not_a_ratio", f"{entry['figure']} is no {entry['measure']}: write 0.615 for 61.5 %")
 
 
 def _check_times(record: Record, now: dt.datetime) -> None:
@@ -136,7 +158,8 @@ def _give_keys(records: list[Record], form: LandingFormat) -> None:
     seen: Counter[str] = Counter()
     for record in records:
         if record.values["source_key"] is None:
-            content = "\x1f".join(str(record.values[name]) for name in _SAID)
+            names = [*_SAID, *(_OF_FIGURES if record.values["kind"] == "figure" else ())]
+            content = "\x1f".join(str(record.values[name]) for name in names)
             digest = hashlib.sha256(content.encode("utf-8")).hexdigest()[:24]
             seen[digest] += 1
             record.values["source_key"] = f"{form.name}:{digest}:{seen[digest]}"

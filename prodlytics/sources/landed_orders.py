@@ -57,7 +57,9 @@ _STATUS = {
 _ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
 #: What production and stops take from an order: only a change of these makes hours dirty.
 _DERIVED_FROM = ("machine_id", "part_number", "started_at", "ended_at")
-_DERIVED = ("downtime_events", "production_events", "scrap_events", "oee_shift")
+_DERIVED = ("downtime_events", "production_events", "reconciliation", "scrap_events", "oee_shift")
+#: What is only compared with what was derived.
+_COMPARED_WITH = ("completed_qty", "scrap_qty", "status", "source_modified_at")
 
 
 def check_order(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
@@ -93,6 +95,7 @@ def store_orders(
     known = {(row[0], row[1]): dict(zip(_ORDER_COLUMNS, row, strict=True)) for row in found}
     written: dict[tuple[str, str], dict[str, Any]] = {}
     spans: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
     stored = 0
     for record in records:
         order = record.values
@@ -102,6 +105,8 @@ def store_orders(
             continue
         if before is None or any(before[name] != order[name] for name in _DERIVED_FROM):
             spans += [version for version in (before, order) if version]
+        elif any(before[name] != order[name] for name in _COMPARED_WITH):
+            reported.append(order)
         known[key] = order
         written[key] = {**order, "source": record.sent.get("source") or form.name}
         # A file may hold several versions of an order: each one that counted for a moment was stored.
@@ -110,6 +115,9 @@ def store_orders(
         with conn.cursor() as cursor:
             cursor.executemany(sql("upsert_order"), list(written.values()))
     dirty.mark_spans(conn, _DERIVED, _derived_part(conn, _spans(spans, now)), f"landed file {name}")
+    # An order is compared as a whole: any instant of it will do.
+    begins = _derived_part(conn, _spans(reported, now))
+    dirty.mark_spans(conn, ("reconciliation",), begins.assign(ends_at=begins["starts_at"]), f"landed file {name}")
     return stored
 
 

@@ -28,7 +28,8 @@ DAYS = 6
 
 #: Tables that are a pure function of what came in; the others carry clocks and counters.
 COMPARED = ("plan_calendar", "production_events", "machine_states", "downtime_events", "scrap_events", "machine_time",
-            "oee_hourly", "oee_shift", "kpi_rollup", "losses", "data_quality")  # fmt: skip
+            "oee_hourly", "oee_shift", "kpi_rollup", "losses", "data_quality",
+            "reconciliation")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,26 @@ FORMATS: list[dict[str, Any]] = [
         },
     },
     {
+        "name": "figures",
+        "match": "figures/*.csv*",
+        "dataset": "operator_entries",
+        "layout": "long",
+        "columns": {
+            name: name
+            for name in ("source_key", "machine_id", "starts_at", "ends_at", "measure", "figure", "entered_by",
+                         "entered_at", "source")
+        },
+        "constants": {"kind": "figure"},
+    },
+    {
         "name": "orders",
         "match": "orders/*.csv*",
         "dataset": "work_orders",
         "layout": "long",
         "columns": {
             name: name
-            for name in ("work_order", "part_number", "machine_id", "order_qty", "due_date", "status", "started_at",
-                         "ended_at", "source_modified_at")
+            for name in ("work_order", "part_number", "machine_id", "order_qty", "completed_qty", "due_date", "status",
+                         "started_at", "ended_at", "source_modified_at")
         },
     },
     {

@@ -43,7 +43,7 @@ def entry(**said: object) -> dict[str, object]:
 
 
 def order(**said: object) -> dict[str, object]:
-    common = {"work_order": "W1", "part_number": "P1", "machine_id": "Press01", "order_qty": "100",
+    common = {"work_order": "W1", "part_number": "P1", "machine_id": "Press01", "order_qty": "100", "completed_qty": "",
               "due_date": "2026-12-01T00:00:00-05:00", "status": "open", "started_at": at(0), "ended_at": "",
               "source_modified_at": at(0)}  # fmt: skip
     return common | said
@@ -86,6 +86,8 @@ def test_entries_are_stored_with_what_they_change(plain_database: str, tmp_path:
         ("downtime_events", "Robot01"),
         ("machine_states", "Robot01"),
         ("production_events", "Robot01"),
+        ("reconciliation", "Press01"),
+        ("reconciliation", "Robot01"),
         ("scrap_events", "Press01"),
         ("scrap_events", "Robot01"),
     ]
@@ -157,7 +159,14 @@ def test_an_undo_of_an_undo_asks_for_what_comes_back(plain_database: str, tmp_pa
     put(tmp_path, "entries/c.csv", table(entry(source_key="u2", undoes="u1", **common)))
     load(plain_database, tmp_path)
     found = rows(plain_database, "SELECT dataset, quarter FROM dirty_mark WHERE dataset NOT LIKE 'archive%' ORDER BY 1")
-    derived = ("data_quality", "downtime_events", "machine_states", "production_events", "scrap_events")
+    derived = (
+        "data_quality",
+        "downtime_events",
+        "machine_states",
+        "production_events",
+        "reconciliation",
+        "scrap_events",
+    )
     assert found == [(name, at(0)) for name in derived]
 
 
@@ -291,7 +300,8 @@ def test_the_newest_version_of_an_order_counts(plain_database: str, tmp_path: Pa
         ("orders/2.csv", 2, 1, 0, 1),
         ("orders/3.csv", 2, 0, 1, 1),
     ]
-    assert set(marks(plain_database)) == {"downtime_events", "oee_shift", "production_events", "scrap_events"}
+    marked = {"downtime_events", "oee_shift", "production_events", "reconciliation", "scrap_events"}
+    assert set(marks(plain_database)) == marked
 
 
 def test_an_order_that_changes_nothing_we_derive_from_marks_nothing(plain_database: str, tmp_path: Path) -> None:
@@ -302,6 +312,60 @@ def test_an_order_that_changes_nothing_we_derive_from_marks_nothing(plain_databa
     put(tmp_path, "orders/2.csv", table(order(order_qty="120", source_modified_at=at(9))))
     assert load(plain_database, tmp_path).rows_stored == 1
     assert marks(plain_database) == {}
+
+
+def test_what_the_erp_reports_of_an_order_is_compared_again(plain_database: str, tmp_path: Path) -> None:
+    derive_states(plain_database, at(-900), at(900))
+    put(tmp_path, "orders/1.csv", table(order()))
+    load(plain_database, tmp_path)
+    with psycopg.connect(plain_database) as conn:
+        conn.execute("DELETE FROM dirty_mark")
+    put(tmp_path, "orders/2.csv", table(order(completed_qty="40", source_modified_at=at(9))))
+    load(plain_database, tmp_path)
+    assert marks(plain_database) == {"reconciliation": 1}
+
+
+def figure(**said: object) -> dict[str, object]:
+    """One row of a paper record."""
+    common = {"source_key": "p1", "machine_id": "Press01", "starts_at": at(0), "ends_at": at(600), "measure": "oee",
+              "figure": "0.615", "entered_by": "badge 7", "entered_at": at(700), "source": ""}  # fmt: skip
+    return common | said
+
+
+def test_a_figure_from_a_paper_record(plain_database: str, tmp_path: Path) -> None:
+    put(tmp_path, "figures/a.csv", table(figure(), figure(source_key="v1", source="machinemetrics", figure="0.6")))
+    load(plain_database, tmp_path)
+    assert rows(plain_database, "SELECT kind, measure, figure, source FROM operator_entries ORDER BY 3") == [
+        ("figure", "oee", Decimal("0.6"), "machinemetrics"),
+        ("figure", "oee", Decimal("0.615"), "operator"),
+    ]
+    assert set(marks(plain_database)) == {"archive/operator_entries", "reconciliation"}
+
+
+def test_figures_without_a_key_are_known_by_what_they_measure(plain_database: str, tmp_path: Path) -> None:
+    two = figure(source_key=""), figure(source_key="", measure="quality")
+    put(tmp_path, "figures/a.csv", table(*two))
+    put(tmp_path, "figures/b.csv", table(*two))
+    load(plain_database, tmp_path)
+    assert rows(plain_database, "SELECT measure FROM operator_entries ORDER BY 1") == [("oee",), ("quality",)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (figure(measure="luck"), "unknown_measure"),
+        (figure(measure=""), "unknown_measure"),
+        (figure(figure=""), "missing_field"),
+        (figure(figure="-1"), "negative_number"),
+        (figure(figure="61.5"), "not_a_ratio"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else "",
+)
+def test_a_figure_that_is_none(plain_database: str, tmp_path: Path, wrong: dict[str, object], reason: str) -> None:
+    put(tmp_path, "figures/a.csv", table(wrong))
+    load(plain_database, tmp_path)
+    assert rows(plain_database, "SELECT reason FROM quarantine") == [(reason,)]
+    assert rows(plain_database, "SELECT count(*) FROM operator_entries") == [(0,)]
 
 
 def test_a_new_cost_marks_the_scrap_it_is_the_cost_of(plain_database: str, tmp_path: Path) -> None:

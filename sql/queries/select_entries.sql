@@ -14,7 +14,7 @@ WITH RECURSIVE concerned AS (
 )
 SELECT e.source_key, e.machine_id, e.kind, e.starts_at, e.ends_at, e.reason_code, e.quantity, e.reject_quantity,
        e.rework_quantity, e.part_number, e.work_order, e.scrap_category, e.scrap_reason, e.note, e.undoes, e.entered_by,
-       e.entered_at, e.source
+       e.entered_at, e.source, e.measure, e.figure
 FROM concerned c
 JOIN operator_entries e USING (source_key)
 ORDER BY e.starts_at, e.entered_at, e.source_key
