@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodlytics.plant.calendar import plan_rows
-from prodlytics.plant.model import PlanException, Plant, Shift
+from prodlytics.plant.model import PlanException, Plant, Shift, ShiftPlan
 from prodlytics_tests.plant.small_plant import small_plant
 
 DAY_MIN = 1440
@@ -75,10 +75,16 @@ def exceptions(draw: st.DrawFn, day: dt.date) -> list[dict[str, Any]]:
 def situations(draw: st.DrawFn) -> tuple[Plant, dt.date]:
     day = dt.date.fromisoformat(draw(st.sampled_from(DATES)))
     holidays = draw(st.lists(st.integers(-1, 3), max_size=2, unique=True))
+    plans: list[dict[str, Any]] = [{"shifts": draw(shifts())}]
+    # Another timetable from some day on, for all machines or for this or the other one alone.
+    for after, machines in draw(
+        st.lists(st.tuples(st.integers(-1, 3), st.sampled_from([None, ("M1",), ("M2",)])), max_size=2, unique=True)
+    ):
+        plans.append({"since": day + dt.timedelta(days=after), "machines": machines, "shifts": draw(shifts())})
     plant = small_plant(
         timezone=draw(st.sampled_from(ZONES)),
         day_boundary=clock(draw(MINUTES)),
-        shift_plans=[{"shifts": draw(shifts())}],
+        shift_plans=plans,
         holidays=[{"date": day + dt.timedelta(days=n), "name": f"H{n}"} for n in holidays],
         exceptions=draw(exceptions(day)),
     )
@@ -109,17 +115,14 @@ def watched(plant: Plant, first: dt.datetime, minutes: int) -> list[Label]:
     """What M1 should do in each minute, found by looking at the clock."""
     wall = Wall(plant.zone, first, minutes)
     dates = [first.date() + dt.timedelta(days=n) for n in range(-2, minutes // DAY_MIN + 3)]
-    labels: list[Label] = [("not_scheduled", None, first.date(), "")] * minutes
     by_boundary = [first.date()] * minutes
     for date in dates:
         for n in range(wall.reaches(dt.datetime.combine(date, plant.day_boundary)), minutes):
             by_boundary[n] = date
-    labels = [("not_scheduled", None, by_boundary[n], "timetable since 1970-01-01") for n in range(minutes)]
-    holidays = {holiday.date: holiday.name for holiday in plant.holidays}
-    for date in dates:
-        for shift in plant.shift_plans[0].shifts:
-            if NAMES[date.weekday()] in shift.weekdays:
-                _look_at_shift(labels, wall, date, shift, holidays.get(date))
+
+    sources = {date: f"timetable since {plan_on(plant, date).since}" for date in {*dates, *by_boundary}}
+    labels: list[Label] = [("not_scheduled", None, date, sources[date]) for date in by_boundary]
+    _look_at_shifts(labels, wall, dates, plant)
     for exception in plant.exceptions:
         if exception.machines is None or "M1" in exception.machines:
             _look_at_exception(labels, wall, by_boundary, exception)
@@ -138,16 +141,51 @@ def _look_at_exception(labels: list[Label], wall: Wall, by_boundary: list[dt.dat
             labels[n] = ("planned", None, exception.start.date(), source)
 
 
-def _look_at_shift(labels: list[Label], wall: Wall, date: dt.date, shift: Shift, holiday: str | None) -> None:
+def plan_on(plant: Plant, date: dt.date) -> ShiftPlan:
+    """The timetable of M1: its own once it has begun, else the general one."""
+    begun = [plan for plan in plant.shift_plans if plan.since <= date]
+    own = [plan for plan in begun if plan.machines is not None and "M1" in plan.machines]
+    return max(own or [plan for plan in begun if plan.machines is None], key=lambda plan: plan.since)
+
+
+def _span(wall: Wall, date: dt.date, shift: Shift) -> tuple[int, int]:
     start = dt.datetime.combine(date, shift.start)
     end = dt.datetime.combine(date, shift.end)
     end += dt.timedelta(days=1) if end <= start else dt.timedelta()
-    begin, until = wall.reaches(start), wall.reaches(end)
+    return wall.reaches(start), wall.reaches(end)
+
+
+def _look_at_shifts(labels: list[Label], wall: Wall, dates: list[dt.date], plant: Plant) -> None:
+    nothing = list(labels)
+    holidays = {holiday.date: holiday.name for holiday in plant.holidays}
+    starting = [
+        (date, shift, f"timetable since {plan.since}")
+        for date, plan in ((date, plan_on(plant, date)) for date in dates)
+        for shift in sorted(plan.shifts, key=lambda shift: shift.start)
+        if NAMES[date.weekday()] in shift.weekdays
+    ]
+    for date, shift, source in starting:
+        if date not in holidays:
+            # The shift that starts later takes over for good, also from one of the timetable of before.
+            begin = _span(wall, date, shift)[0]
+            labels[begin:] = nothing[begin:]
+            _look_at_shift(labels, wall, date, shift, source)
+    for date, shift, _ in starting:
+        if date in holidays:
+            _look_at_holiday(labels, wall, date, shift, holidays[date])
+
+
+def _look_at_holiday(labels: list[Label], wall: Wall, date: dt.date, shift: Shift, name: str) -> None:
+    for n in range(*_span(wall, date, shift)):
+        if labels[n][0] == "not_scheduled":
+            labels[n] = (*labels[n][:3], f"holiday: {name}")
+
+
+def _look_at_shift(labels: list[Label], wall: Wall, date: dt.date, shift: Shift, source: str) -> None:
+    start = dt.datetime.combine(date, shift.start)
+    begin, until = _span(wall, date, shift)
     for n in range(begin, until):
-        if holiday:
-            labels[n] = (*labels[n][:3], f"holiday: {holiday}")
-        else:
-            labels[n] = ("planned", shift.name, date, "timetable since 1970-01-01")
+        labels[n] = ("planned", shift.name, date, source)
     for pause in shift.breaks:
         rests = dt.datetime.combine(date, pause.start)
         rests += dt.timedelta(days=1) if rests < start else dt.timedelta()
@@ -155,8 +193,7 @@ def _look_at_shift(labels: list[Label], wall: Wall, date: dt.date, shift: Shift,
         works += dt.timedelta(days=1) if works <= rests else dt.timedelta()
         at = wall.reaches(rests)
         for n in range(at, min(at + int((works - rests).total_seconds() // 60), until)):
-            if not holiday:
-                labels[n] = ("break", *labels[n][1:])
+            labels[n] = ("break", *labels[n][1:])
 
 
 @settings(deadline=None, max_examples=120)

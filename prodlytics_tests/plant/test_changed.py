@@ -28,6 +28,11 @@ from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.plant.small_plant import THREE_SHIFTS, small_plant
 from prodlytics_tests.plant.test_calendar_brute_force import DAY_MIN, exceptions, shifts, watched
 
+#: From the plan to the figures; a dataset beside them has its own expectations.
+DATASETS = (
+    "plan_calendar", "production_events", "machine_states", "downtime_events", "scrap_events", "machine_time",
+    "oee_hourly", "oee_shift", "kpi_rollup", "losses", "data_quality",
+)  # fmt: skip
 FIRST = dt.date(2026, 10, 28)
 DAYS = [FIRST + dt.timedelta(days=n) for n in range(8)]
 
@@ -52,7 +57,7 @@ def plant(machine: dict[str, Any] | None = None, **more: Any) -> Plant:
 
 def found(old: Plant, new: Plant, reports: list[dt.date] | None = None) -> list[Reached]:
     """What is reached when both machines have computed all days."""
-    return reached(old, new, {"M1": DAYS, "M2": DAYS}, DERIVED, reports or [])
+    return reached(old, new, {"M1": DAYS, "M2": DAYS}, DATASETS, reports or [])
 
 
 def days_of(some: list[Reached]) -> dict[str, set[str]]:
