@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lock clean
+.PHONY: demo test bench check lock clean
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Prodlytics needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
@@ -24,6 +24,11 @@ demo: $(STAMP)
 test: $(STAMP) check
 	@$(BIN)/python -m prodlytics_tests.servers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+## How fast, against the guide's way on the same data: benchmarks/results. DAYS=31 for a quick look.
+DAYS := 365
+bench: $(STAMP)
+	@$(BIN)/python -W ignore -m benchmarks.kpi --days $(DAYS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .
