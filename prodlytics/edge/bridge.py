@@ -23,6 +23,7 @@ from prodlytics.db.connect import DatabaseUnavailable
 from prodlytics.edge.broker import Address, Broker
 from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Inbox, Message
+from prodlytics.edge.mtconnect import AgentReader
 from prodlytics.edge.probe import Metrics, Probe
 from prodlytics.edge.sparkplug_host import Presence, Rebirths
 from prodlytics.edge.spool import Spool, SpoolError
@@ -42,7 +43,7 @@ class Options:
 
     Attributes:
         url: The product's database.
-        broker: Where messages come from.
+        broker: Where messages come from; none where all machines are asked by MTConnect.
         folder: For the spool and the lock.
         ca_file: Authority of the broker's certificate.
         http_host: Where metrics and health are served.
@@ -56,7 +57,7 @@ class Options:
     """
 
     url: str
-    broker: Address
+    broker: Address | None
     folder: Path
     ca_file: Path | None = None
     http_host: str = "127.0.0.1"
@@ -93,12 +94,15 @@ class Bridge:
         )  # fmt: skip
         self._rebirths = Rebirths(self._broker.publish)
         self._stop = threading.Event()
+        self._agents = [
+            AgentReader(plant, agent, options.url, options.patience_s, self.metrics) for agent in plant.agents
+        ]
         self._away_since: float | None = None
         self._spool_problem: str | None = None
         self._pending: list[Message] = []
         self._retry_at = 0.0
         self._retries = 0
-        self.probe = Probe(self.metrics, self.problems, options.http_host, options.http_port)
+        self.probe = Probe(self.metrics, self.problems, options.http_host, options.http_port, self.notices)
 
     def run(self) -> None:
         """Work until `stop`; what has arrived by then is stored or left with the broker.
@@ -111,9 +115,14 @@ class Bridge:
             self._greet()
             self._broker.start()
             threading.Thread(target=self._keep_settling, name="settle", daemon=True).start()
+            agents = [threading.Thread(target=reader.run, args=(self._stop,), daemon=True) for reader in self._agents]
+            for thread in agents:
+                thread.start()
             while not self._stop.is_set():
                 self._step(wait_s=0.5)
             self._finish()
+            for thread in agents:
+                thread.join(1.0)  # what an agent has not told yet, it tells the next time
         finally:
             self._inbox.close()
             self._broker.stop()
@@ -136,6 +145,10 @@ class Bridge:
         if self._spool_problem:
             found.append(f"{self._spool_problem} Messages stay with the broker.")
         return found
+
+    def notices(self) -> list[str]:
+        """What people should know and no restart would mend: an agent may be switched off with its machine."""
+        return [problem for reader in self._agents if (problem := reader.problem())]
 
     def _greet(self) -> None:
         """Meet the database before the broker: of two bridges the second must not take the first one's session."""
@@ -238,12 +251,7 @@ class Bridge:
         if not messages:
             return
         self.metrics.messages.inc(len(messages))
-        self.metrics.samples.inc(written.samples)
-        self.metrics.duplicates.inc(written.duplicates)
-        for reason, count in written.quarantined.items():
-            self.metrics.quarantined.labels(reason).inc(count)
-        for machine, newest in written.newest.items():
-            self.metrics.newest.labels(machine).set(newest)
+        self.metrics.count(written)
         self.metrics.batch.observe(len(messages))
         self.metrics.lag.observe(max(0.0, time.time() - messages[0].arrived_us / 1e6))
 

@@ -79,7 +79,7 @@ class Broker:
 
     def __init__(
         self,
-        address: Address,
+        address: Address | None,
         client_id: str,
         subscriptions: Sequence[str],
         deliver: Callable[[Message], None],
@@ -91,7 +91,7 @@ class Broker:
         """Prepare the client; `start` connects.
 
         Args:
-            address: The broker.
+            address: The broker; without one nothing ever arrives.
             client_id: Names the session: always the same for a plant.
             subscriptions: Topic filters.
             deliver: Called on the network's thread; may wait, which holds the broker back.
@@ -100,6 +100,7 @@ class Broker:
             presence: What is retained for Sparkplug's edge nodes while we are connected, and taken back by our will.
         """
         self._address = address
+        self._host = "" if address is None else f"{address.host}:{address.port}"
         self._presence = presence
         self._greeted_ms = 0
         self._subscriptions = subscriptions
@@ -108,7 +109,7 @@ class Broker:
         self._receive_maximum = receive_maximum
         self._stopping = False
         self.connected = threading.Event()
-        self.disconnected_at: float | None = time.monotonic()
+        self.disconnected_at: float | None = None if address is None else time.monotonic()
         self.why = "not connected yet"
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
@@ -119,6 +120,8 @@ class Broker:
         self._client.on_message = self._on_message
         self._client.on_pre_connect = self._on_pre_connect
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
+        if address is None:
+            return
         if address.user:
             self._client.username_pw_set(address.user, address.password)
         if address.tls:
@@ -126,6 +129,8 @@ class Broker:
 
     def start(self) -> None:
         """Connect in the background; keeps trying."""
+        if self._address is None:
+            return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_S
         properties.ReceiveMaximum = self._receive_maximum
@@ -157,12 +162,12 @@ class Broker:
     def _on_connect(self, client: mqtt.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self.why = f"the broker refuses us: {reason}"
-            log.error("broker_refuses", reason=str(reason), host=self._address.host)
+            log.error("broker_refuses", reason=str(reason), host=self._host)
             return
         self._connection += 1
         self.disconnected_at = None
         self.connected.set()
-        log.info("connected", host=self._address.host, session_present=flags.session_present)
+        log.info("connected", host=self._host, session_present=flags.session_present)
         if self._subscriptions:
             client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._subscriptions])
         if self._presence is not None:
@@ -182,8 +187,8 @@ class Broker:
             log.warning("disconnected", reason=str(reason))
 
     def _on_connect_fail(self, client: mqtt.Client, data: Any) -> None:
-        self.why = f"nobody answers at {self._address.host}:{self._address.port}"
-        log.warning("broker_unreachable", host=self._address.host, port=self._address.port)
+        self.why = f"nobody answers at {self._host}"
+        log.warning("broker_unreachable", host=self._host)
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
         self._deliver(

@@ -14,6 +14,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
+from prodlytics.edge.store import Written
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -44,20 +46,30 @@ class Metrics:
         self.spooled = Gauge("spooled_messages", "Messages on the gateway's disk.", **made)
         self.spooled_bytes = Gauge("spooled_bytes", "What the spool takes on the disk.", **made)
         self.connected = Gauge("connected", "Whether the broker is there.", **made)
+        self.agents = Gauge("agent_up", "Whether an MTConnect agent answers.", ["agent"], **made)
         self.newest = Gauge("newest_sample_timestamp_seconds", "Newest sample of a machine.", ["machine_id"], **made)
+
+    def count(self, written: Written) -> None:
+        """What a transaction stored."""
+        self.samples.inc(written.samples)
+        self.duplicates.inc(written.duplicates)
+        for reason, count in written.quarantined.items():
+            self.quarantined.labels(reason).inc(count)
+        for machine, newest in written.newest.items():
+            self.newest.labels(machine).set(newest)
 
 
 class Probe:
     """The web server; listens on loopback unless told otherwise."""
 
-    def __init__(self, metrics: Metrics, problems: Problems, host: str, port: int) -> None:
-        """Listen.
+    def __init__(self, metrics: Metrics, problems: Problems, host: str, port: int, notices: Problems = list) -> None:
+        """Listen. Problems make the answer 503, notices are only told.
 
         Raises:
             OSError: The port is in use.
         """
         self._metrics_app = make_wsgi_app(metrics.registry)
-        self._problems = problems
+        self._problems, self._notices = problems, notices
         self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_Quiet)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="probe", daemon=True)
@@ -79,7 +91,7 @@ class Probe:
         if path == "/healthz":
             problems = self._problems()
             start("503 Service Unavailable" if problems else "200 OK", [("Content-Type", "application/json")])
-            return [json.dumps({"healthy": not problems, "problems": problems}).encode()]
+            return [json.dumps({"healthy": not problems, "problems": problems, "notices": self._notices()}).encode()]
         start("404 Not Found", [("Content-Type", "text/plain")])
         return [b"Ask for /healthz or /metrics.\n"]
 

@@ -31,18 +31,20 @@ def run_bridge(settings: Settings) -> None:
         SpoolError: The spool's folder cannot be used.
         PlantFileError: The plant file is wrong.
     """
-    if settings.mqtt_url is None:
-        raise BridgeNotConfiguredError("PRODLYTICS_MQTT_URL is not set: write mqtt://host:1883 of the broker.")
     plant = load_plant(settings.plant)
-    if not plant.feeds:
-        raise BridgeNotConfiguredError(f"{settings.plant} has no feeds: write which topics are read, under `feeds`.")
+    if not plant.feeds and not plant.agents:
+        raise BridgeNotConfiguredError(
+            f"{settings.plant} has no feeds: write which topics are read, under `feeds`, or `agents` for MTConnect."
+        )
+    if plant.feeds and settings.mqtt_url is None:
+        raise BridgeNotConfiguredError("PRODLYTICS_MQTT_URL is not set: write mqtt://host:1883 of the broker.")
     host, _, port = settings.bridge_http.rpartition(":")
     if not host or not port.isdecimal():
         raise BridgeNotConfiguredError("PRODLYTICS_BRIDGE_HTTP cannot be used: write 127.0.0.1:9108.")
     _log_as_json()
     options = Options(
         url=database_url(settings),
-        broker=Address.of(settings.mqtt_url.get_secret_value()),
+        broker=Address.of(settings.mqtt_url.get_secret_value()) if plant.feeds and settings.mqtt_url else None,
         folder=settings.bridge_spool or settings.home / "bridge",
         ca_file=settings.mqtt_ca_file,
         http_host=host,

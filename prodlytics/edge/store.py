@@ -11,7 +11,7 @@ import datetime as dt
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from prodlytics.edge.inbox import Message
 from prodlytics.edge.spool import AlreadyRunningError
 from prodlytics.formats.sample import Parsed, losers_of
 from prodlytics.formats.sparkplug_session import NodeId
+from prodlytics.plant.model import Plant
 from prodlytics.sources.touched import concerned
 
 
@@ -69,12 +70,11 @@ class Store:
             patience_s: How long a statement may take before the database counts as away: a server that hangs keeps
                 its connections open.
         """
-        self._url = make_conninfo(url, tcp_user_timeout=str(int(patience_s * 1000)), keepalives_idle="5")
+        self._url = bridge_conninfo(url, patience_s)
         self._feeds = feeds
         self._patience_s = patience_s
         self._conn: psycopg.Connection[Any] | None = None
         self._tags = telemetry.TagIds()
-        self._was_alone = False
 
     def write(self, messages: Sequence[Message]) -> Written:
         """Store messages; when this returns they are committed.
@@ -84,13 +84,13 @@ class Store:
             AlreadyRunningError: Another bridge feeds this plant into this database.
         """
         try:
-            with self._watched(self._connection()) as conn, conn.transaction():
+            with watched(self._connection(), self._patience_s) as conn, conn.transaction():
                 written, read = self._write(conn, messages)
             self._feeds.keep(read)
             return written
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
-            raise DatabaseUnavailable(f"The database went away: {_first_line(error)}.") from error
+            raise DatabaseUnavailable(f"The database went away: {first_line(error)}.") from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._tags.forget()
             return self._apart(messages, error)
@@ -124,51 +124,12 @@ class Store:
             self._conn = conn
         return self._conn
 
-    @contextlib.contextmanager
-    def _watched(self, conn: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
-        """Hang up on a server that does not answer: waiting for it would be waiting for ever."""
-
-        def hang_up() -> None:
-            with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as line:
-                line.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(self._patience_s, hang_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield conn
-        finally:
-            timer.cancel()
-
     def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> tuple[Written, Read]:
         now = dt.datetime.now(dt.UTC)
         read = self._feeds.parse(messages, now)
-        written = Written(rebirths=read.rebirths)
-        touched: set[tuple[str, dt.datetime]] = set()
-        for parsed in read.parsed:
-            written.add(self._store(conn, parsed, now, touched))
-        for datasets, moments in concerned(self._feeds.plant, touched, now):
-            if moments:
-                dirty.note_arrivals(conn, moments, datasets, "live feed")
+        written = store_parsed(conn, self._feeds.plant, read.parsed, now, self._tags)
+        written.rebirths |= read.rebirths
         return written, read
-
-    def _store(
-        self, conn: psycopg.Connection[Any], parsed: Parsed, now: dt.datetime, touched: set[tuple[str, dt.datetime]]
-    ) -> Written:
-        written = Written()
-        if len(parsed.bad):
-            _quarantine(conn, parsed.bad, written)
-        if parsed.good.empty:
-            return written
-        result = telemetry.write_samples(conn, parsed.good, ingested_at=now, tags=self._tags)
-        written.samples, written.duplicates = result.stored, result.duplicates
-        if len(result.conflicts):
-            _quarantine(conn, losers_of(result.conflicts), written)
-        newest = parsed.good.groupby("machine_id", observed=True)["time"].max()
-        written.newest = {str(machine): time.timestamp() for machine, time in newest.items()}
-        pairs = result.touched.itertuples(index=False, name=None)
-        touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
-        return written
 
     def _apart(self, messages: Sequence[Message], error: psycopg.Error) -> Written:
         """Find the message the database refuses, put it into quarantine and store the others."""
@@ -182,14 +143,76 @@ class Store:
         written = Written()
         refused = {
             "reason": "refused_by_database",
-            "detail": _first_line(error),
+            "detail": first_line(error),
             "payload": messages[0].payload[:2000].decode("utf-8", "backslashreplace"),
         }
-        with self._watched(self._connection()) as conn, conn.transaction():
+        with watched(self._connection(), self._patience_s) as conn, conn.transaction():
             _quarantine(conn, pd.DataFrame([refused]), written, origin=f"mqtt topic {messages[0].topic}")
         # What a birth said holds all the same: the metrics after it must not lose their names.
         self._feeds.keep(self._feeds.parse(messages, dt.datetime.now(dt.UTC)))
         return written
+
+
+@contextlib.contextmanager
+def watched(conn: psycopg.Connection[Any], patience_s: float) -> Iterator[psycopg.Connection[Any]]:
+    """Hang up on a server that does not answer: waiting for it would be waiting for ever."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(patience_s, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield conn
+    finally:
+        timer.cancel()
+
+
+def bridge_conninfo(url: str, patience_s: float) -> str:
+    """How a bridge connects: a line that went dead is noticed."""
+    return make_conninfo(url, tcp_user_timeout=str(int(patience_s * 1000)), keepalives_idle="5")
+
+
+def store_parsed(
+    conn: psycopg.Connection[Any],
+    plant: Plant,
+    batches: Iterable[Parsed],
+    now: dt.datetime,
+    tags: telemetry.TagIds,
+    origin: str = "mqtt",
+) -> Written:
+    """Store samples, put the rest into quarantine, and say what has to be computed anew, in the caller's transaction.
+
+    Args:
+        conn: Open connection inside a transaction.
+        plant: Says what new samples concern.
+        batches: What was read.
+        now: Our clock.
+        tags: Tag ids known from earlier batches.
+        origin: For people who look into the quarantine.
+    """
+    written = Written()
+    touched: set[tuple[str, dt.datetime]] = set()
+    for parsed in batches:
+        if len(parsed.bad):
+            _quarantine(conn, parsed.bad, written, origin)
+        if parsed.good.empty:
+            continue
+        result = telemetry.write_samples(conn, parsed.good, ingested_at=now, tags=tags)
+        written.samples += result.stored
+        written.duplicates += result.duplicates
+        if len(result.conflicts):
+            _quarantine(conn, losers_of(result.conflicts), written, origin)
+        newest = parsed.good.groupby("machine_id", observed=True)["time"].max()
+        written.add(Written(newest={str(machine): time.timestamp() for machine, time in newest.items()}))
+        pairs = result.touched.itertuples(index=False, name=None)
+        touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
+    for datasets, moments in concerned(plant, touched, now):
+        if moments:
+            dirty.note_arrivals(conn, moments, datasets, "live feed")
+    return written
 
 
 def _quarantine(conn: psycopg.Connection[Any], rows: Any, written: Written, origin: str = "mqtt") -> None:
@@ -199,6 +222,7 @@ def _quarantine(conn: psycopg.Connection[Any], rows: Any, written: Written, orig
         written.quarantined[str(reason)] = written.quarantined.get(str(reason), 0) + int(count)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -65,8 +65,15 @@ class Header:
     first_sequence: int
     last_sequence: int
     next_sequence: int
-    buffer_size: int
     created: str
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Data items by their id, which is unique in an agent, and how many observations the agent keeps (0: unknown)."""
+
+    items: Mapping[str, Item] = field(default_factory=dict)
+    buffer_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,15 +117,15 @@ class _ProblemError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def parse_devices(body: bytes) -> dict[str, Item]:
-    """Data items of a `probe` answer by their id, which is unique in an agent; nothing from what is no such answer.
+def parse_devices(body: bytes) -> Devices:
+    """What a `probe` answer describes; nothing from what is no such answer.
 
     The metric is the item's name, or its id where it has none or the device uses the name twice.
     """
     try:
         root = _root(body)
     except _ProblemError:
-        return {}
+        return Devices()
     items: dict[str, Item] = {}
     for device in _named(root, "Device"):
         own = [item for item in _named(device, "DataItem") if item.get("id")]
@@ -128,7 +135,8 @@ def parse_devices(body: bytes) -> dict[str, Item]:
             metric = name if name and uses[name] == 1 else item.get("id", "")
             units = item.get("units")
             items[item.get("id", "")] = Item(name, metric, _UNITS.get(units, units) or None if units else None)
-    return items
+    buffer_size = next((_whole(header.get("bufferSize")) for header in _named(root, "Header")), None)
+    return Devices(items, buffer_size or 0)
 
 
 def parse_answer(
@@ -198,8 +206,7 @@ def _header(root: Element) -> Header | None:
         if any(number is None for number in numbers):
             return None
         instance, first, last, following = (number or 0 for number in numbers)
-        buffer_size = _whole(element.get("bufferSize")) or 0
-        return Header(instance, first, last, following, buffer_size, element.get("creationTime") or "")
+        return Header(instance, first, last, following, element.get("creationTime") or "")
     return None
 
 

@@ -75,7 +75,7 @@ def parse_values(values: Sequence[Value], pattern: str, rules: Rules, origin: st
         number=number,
         text=text,
         quality=np.full(count, GOOD_QUALITY, dtype=np.int16),
-        payload=lambda row: f"{values[row].topic}: {_shown(values[row].payload)}",
+        payload=lambda row: f"{shown(values[row].topic, 1000)}: {_shown(values[row].payload)}",
         source=SOURCE,
         problems=problems,
     )

@@ -127,6 +127,13 @@ def bad_rows(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     return frame
 
 
+def explained(reason: str, detail: str, said: object) -> Parsed:
+    """One row to explain that is not one of the input, such as something that never came."""
+    values = (1, reason, detail, payload_of(said), None, None)
+    row = dict(zip(BAD_COLUMNS, values, strict=True))
+    return Parsed(pd.DataFrame(columns=list(SAMPLE_COLUMNS)), bad_rows([row]), 1)
+
+
 def categories(sent: pd.Categorical) -> list[str]:
     """The distinct values of a categorical as plain text."""
     return [str(value) for value in sent.categories]

@@ -337,6 +337,19 @@ class Feed(Strict):
     fields: dict[str, str] = Field(default_factory=dict)
 
 
+class Agent(Strict):
+    """An MTConnect agent, which is asked over HTTP.
+
+    `devices`: the agent's name or uuid of a device to a machine id, where the machine's aliases do not say it.
+    """
+
+    name: str
+    url: str
+    interval_s: Annotated[float, Field(ge=0.1, le=3600)] = 1.0
+    "How often it is asked for what is new."
+    devices: dict[str, str] = Field(default_factory=dict)
+
+
 class Simulation(Strict):
     """Which story the simulator tells about this plant; absent for a real one."""
 
@@ -373,6 +386,7 @@ class Plant(Strict):
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()
     feeds: tuple[Feed, ...] = ()
+    agents: tuple[Agent, ...] = ()
     simulation: Simulation | None = None
     report_after_boundary_min: int = Field(default=30, ge=0, le=720)
     "Minutes after the day boundary at which yesterday's report is made; 05:00 would cut the night shift."

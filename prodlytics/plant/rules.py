@@ -45,7 +45,7 @@ def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
         _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _supervisors,
-        _landing, _feeds,
+        _landing, _feeds, _agents,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
@@ -89,6 +89,7 @@ def _names(plant: Plant) -> Iterator[Problem]:
     yield from _used_twice("scrap category", categories)
     yield from _used_twice("landing format", ((("landing", i, "name"), f.name) for i, f in enumerate(plant.landing)))
     yield from _used_twice("feed", ((("feeds", i, "name"), f.name) for i, f in enumerate(plant.feeds)))
+    yield from _used_twice("agent", ((("agents", i, "name"), a.name) for i, a in enumerate(plant.agents)))
 
 
 def _machines(plant: Plant) -> Iterator[Problem]:
@@ -295,3 +296,15 @@ def _feeds(plant: Plant) -> Iterator[Problem]:
             yield Problem(path, "a plain value has its name in the topic: write e.g. kepware/{channel}/{device}/{tag}")
         if feed.format != "plain" and "{" in feed.topic:
             yield Problem(path, f"braces are for `format: plain`; a {feed.format} message names its tags itself")
+
+
+def _agents(plant: Plant) -> Iterator[Problem]:
+    known = {machine.id for machine in plant.machines}
+    for i, agent in enumerate(plant.agents):
+        scheme, _, host = agent.url.partition("://")
+        if scheme not in ("http", "https") or not host.strip("/") or "?" in agent.url or "#" in agent.url:
+            yield Problem(("agents", i, "url"), "write the agent's address, e.g. http://10.0.0.5:5000")
+        for device, machine in agent.devices.items():
+            if machine not in known:
+                message = f"machine {machine!r} is not in the list of machines; write one of their ids"
+                yield Problem(("agents", i, "devices", device), message)

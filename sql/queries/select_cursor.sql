@@ -1,0 +1,1 @@
+SELECT cursor FROM sync_state WHERE source = %(source)s;
