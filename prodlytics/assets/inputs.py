@@ -59,10 +59,12 @@ def silences(
     said: pd.DataFrame,
     metrics: Iterable[str],
     ahead: dt.timedelta = dt.timedelta(0),
+    query: str = "select_feed_gaps",
 ) -> pd.DataFrame:
     """Spans in which nothing was heard of a machine, in the window and as far back as samples of `metrics` reach.
 
     What was in force when the window began may have been interrupted before it; what ends it may come `ahead` of it.
+    `query` finds them: by reading all samples, or (`select_silences`) by walking through a short window.
     """
     import pandas as pd
 
@@ -74,7 +76,7 @@ def silences(
     limit_us = machine.silence_after_s * 1e6
     # A silence that began just before a closed day ended is known as far as anything is.
     now = max(window.cover_until, window.as_of)
-    return of_machine(conn, "select_feed_gaps", machine.id, start, window.end + ahead, silence_us=limit_us, now=now)
+    return of_machine(conn, query, machine.id, start, window.end + ahead, silence_us=limit_us, now=now)
 
 
 def together(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DAY = dt.timedelta(days=1)
 NONE = dt.timedelta(0)
+#: For how long after its end the hourly chain goes on computing a production day.
+CLOSING = dt.timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ def settled(
     from prodlytics.kpi.reach import looks
 
     machines = plant.machines
+    floors = {machine.id: _floor(plant, shifts[machine.id], at) for machine in machines}
     rows = conn.execute(
         sql("select_settled"),
         {
             "machines": [machine.id for machine in machines],
-            "floors": [_floor(plant, shifts[machine.id], at) for machine in machines],
+            "floors": list(floors.values()),
+            "closing": [at.now - CLOSING < floor for floor in floors.values()],
             "aheads": [looks(plant, machine)[1] for machine in machines],
             # Sources that speak of time before their samples, or are no samples at all.
             "whole": [
@@ -155,7 +159,7 @@ def _states(
         plant,
         machine,
         said,
-        silences(conn, machine, window, said, runs, ahead),
+        silences(conn, machine, window, said, runs, ahead, query="select_silences"),
         entries,
         window.start,
         window.end,
@@ -207,7 +211,7 @@ def _events(
         span.start,
         span.end,
         span.as_of,
-        silences(conn, machine, span, said, [counter.metric for counter in machine.counters]),
+        silences(conn, machine, span, said, metrics, query="select_silences"),
     )
     stored = read(conn, sql("select_parts"), {"machine_id": machine.id, "start": since, "end": start})
     made = derived.rows[stored.columns]

@@ -124,16 +124,31 @@ def refresh(plant: Plant, database: Database, now: dt.datetime) -> Refreshed:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with conn.transaction():
             seen = _seen(conn, now)
-            rows, as_of = compute(conn, plant, now)
-            seen["until"] = _turns(plant, rows, now).isoformat()
-            validation = validate("live_oee", rows)
+            computed = compute(conn, plant, now)
+            validation = validate("live_oee", computed.rows)
             conn.execute("DELETE FROM live_oee")
             copy_in(conn, "live_oee", validation.good)
-    return Refreshed(as_of, seen, validation)
+    return Refreshed(computed.as_of, {**seen, "until": computed.until.isoformat()}, validation)
 
 
-def compute(conn: psycopg.Connection, plant: Plant, now: dt.datetime) -> tuple[pd.DataFrame, dt.datetime]:
-    """The rows of all machines, and how far they are told."""
+@dataclass(frozen=True)
+class Computed:
+    """The rows of all machines.
+
+    Attributes:
+        rows: One per machine, columns of `live_oee`.
+        as_of: How far they are told.
+        until: The next instant at which a row changes by the clock alone: a shift begins or ends, a silence lasts too
+            long.
+    """
+
+    rows: pd.DataFrame
+    as_of: dt.datetime
+    until: dt.datetime
+
+
+def compute(conn: psycopg.Connection, plant: Plant, now: dt.datetime) -> Computed:
+    """The rows as they are at `now`, from one snapshot: the connection is in a transaction."""
     from prodlytics.assets.live_inputs import moment, plan_around, read_known, settled
     from prodlytics.kpi.live_oee import derive_live_oee, running_shift
 
@@ -145,7 +160,12 @@ def compute(conn: psycopg.Connection, plant: Plant, now: dt.datetime) -> tuple[p
         machine.id: read_known(conn, plant, machine, shifts[machine.id], plans[machine.id], starts[machine.id], at)
         for machine in plant.machines
     }
-    return derive_live_oee(plant, shifts, known, at.until, now, at.as_of), at.as_of
+    turns = [plan["ends_at"][plan["ends_at"] > now].min().to_pydatetime() for plan in plans.values()]
+    for machine in plant.machines:
+        if machine.silence_after_s is not None and machine.id in at.heard:
+            turns.append(at.heard[machine.id] + dt.timedelta(seconds=machine.silence_after_s, microseconds=1))
+    rows = derive_live_oee(plant, shifts, known, at.until, now, at.as_of)
+    return Computed(rows, at.as_of, min(turn for turn in turns if turn > now))
 
 
 def still_valid(plant: Plant, database: Database, seen: dict[str, str] | None, now: dt.datetime) -> bool:
@@ -172,21 +192,6 @@ def _seen(conn: psycopg.Connection, now: dt.datetime) -> dict[str, str]:
         "inputs": str(row[0]) if row else "",
         "heard": " ".join(f"{machine}@{newest.isoformat()}" for machine, newest in heard),
     }
-
-
-def _turns(plant: Plant, rows: pd.DataFrame, now: dt.datetime) -> dt.datetime:
-    """The next instant at which a row changes by the clock alone: a shift begins or ends, a silence is too long."""
-    from prodlytics.assets.live_inputs import plan_around
-
-    turns = [now + dt.timedelta(hours=1)]
-    known = rows[rows["last_heard_at"].notna()]
-    heard = {str(row["machine_id"]): row["last_heard_at"].to_pydatetime() for _, row in known.iterrows()}
-    for machine in plant.machines:
-        plan = plan_around(plant, machine, now)
-        turns += [end.to_pydatetime() for end in plan["ends_at"][plan["ends_at"] > now][:1]]
-        if machine.silence_after_s is not None and machine.id in heard:
-            turns.append(heard[machine.id] + dt.timedelta(seconds=machine.silence_after_s, microseconds=1))
-    return min(turn for turn in turns if turn > now)
 
 
 def is_fresh(conn: psycopg.Connection, now: dt.datetime) -> Check:

@@ -82,8 +82,9 @@ def test_live_figures_are_what_the_chain_would_store(loaded: PlantRun, story: Pa
             if now in chains:
                 run_chain(conn, plant, now)
             with conn.transaction():
-                live, as_of = compute(conn, plant, now)
-            assert now - dt.timedelta(minutes=6) < as_of <= now
+                computed = compute(conn, plant, now)
+            live = computed.rows
+            assert now - dt.timedelta(minutes=6) < computed.as_of <= now
             with conn.transaction(force_rollback=True):
                 run_chain(conn, plant, now)
                 stored = shift_sums(conn, plant, live)

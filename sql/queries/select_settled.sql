@@ -1,6 +1,8 @@
 -- From when on each machine has to be derived anew, so that it is as if all of [floor, now) were: before that nothing
 -- which came since can change what is stored. `floor` is the start of the production day that is needed.
---   told     how far states are stored; without states shortly before the floor, or later, all is derived
+--   whole    sources that speak of time long before their samples: all is derived
+--   told     how far states are stored; low: the day before counts too while the chain still computes it (`closing`), or
+--            has not finished it: a stop reaches over the boundary. Without states of a day ago all is derived
 --   fresh    the first quarter hour with a dirty mark or an arrival, else the end of what is told
 --   heard    the last sample before that: the machine may have fallen silent there
 --   reading  the rules for counters look so many readings around (%(context)s)
@@ -11,17 +13,18 @@ WITH touched AS MATERIALIZED (
     UNION
     SELECT machine_id, quarter FROM arrival WHERE datasets && '{machine_states,production_events}'
 )
-SELECT m.machine_id, coalesce(faulted.since, m.floor) AS since
-FROM unnest(%(machines)s::text[], %(floors)s::timestamptz[], %(aheads)s::interval[], %(whole)s::boolean[])
-    AS m (machine_id, floor, ahead, whole)
+SELECT m.machine_id, CASE WHEN m.whole THEN coalesce(told.low, m.floor) ELSE coalesce(faulted.since, m.floor) END AS since
+FROM unnest(%(machines)s::text[], %(floors)s::timestamptz[], %(aheads)s::interval[], %(closing)s::boolean[],
+            %(whole)s::boolean[]) AS m (machine_id, floor, ahead, closing, whole)
 LEFT JOIN LATERAL (
-    SELECT l.ends_at, least(m.floor, CASE WHEN l.ends_at < m.floor THEN m.floor - interval '3 hours' END) AS low
+    SELECT l.ends_at,
+           m.floor - CASE WHEN m.closing OR l.ends_at < m.floor THEN interval '1 day' ELSE interval '0' END AS low
     FROM (
         SELECT s.ends_at FROM machine_states s
         WHERE s.machine_id = m.machine_id
         ORDER BY s.starts_at DESC LIMIT 1
     ) l
-    WHERE l.ends_at >= m.floor - interval '3 hours' AND NOT m.whole
+    WHERE l.ends_at >= m.floor - interval '1 day'
 ) told ON true
 LEFT JOIN LATERAL (
     SELECT least(told.ends_at, min(d.quarter)) AS since
