@@ -189,11 +189,18 @@ def what_if(
 
 
 @app.command()
-def bridge() -> None:
+def bridge(
+    quota_plan: Annotated[
+        bool, typer.Option("--quota-plan", help="Only say what forwarding to Azure IoT Hub costs of its daily quota.")
+    ] = False,
+) -> None:
     """Store what the MQTT broker sends; runs until it is told to stop."""
-    from prodlytics.edge.service import run_bridge
+    from prodlytics.edge.service import quota_of, run_bridge
     from prodlytics.settings import Settings
 
+    if quota_plan:
+        typer.echo(quota_of(Settings()))
+        return
     run_bridge(Settings())
 
 

@@ -7,8 +7,9 @@ plant itself (that is `plant.yaml`). Reading settings opens nothing and starts n
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -52,6 +53,19 @@ class Settings(BaseSettings):
     "After how long without an answer the database counts as away."
     bridge_spool_limit_mb: int = 20_000
     "How large the spool may grow; then messages stay with the broker."
+
+    iothub_connection_string: SecretStr | None = None
+    "Device of Azure IoT Hub to which stored samples are forwarded: HostName=...;DeviceId=...;SharedAccessKey=..."
+    iothub_cert_file: Path | None = None
+    "Certificate of the device, where the connection string says x509=true."
+    iothub_key_file: Path | None = None
+    "Key of that certificate."
+    iothub_ca_file: Path | None = None
+    "Authority that signed the hub's certificate, where it is not one the system knows."
+    iothub_token_s: Annotated[int, Field(ge=10)] = 3600
+    "For how long a token for the hub is good; a new one is made in time."
+    cloud_limit_mb: int = 2_000
+    "How much may wait on the disk for the hub; then what may be dropped gives way, oldest first."
 
     @property
     def archive_place(self) -> str:

@@ -21,6 +21,7 @@ import structlog
 
 from prodlytics.db.connect import DatabaseUnavailable
 from prodlytics.edge.broker import Address, Broker
+from prodlytics.edge.cloud.forwarder import Forwarder, Route
 from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Inbox, Message
 from prodlytics.edge.mtconnect import AgentReader
@@ -54,6 +55,7 @@ class Options:
         receive_maximum: Messages the broker sends before the first is acknowledged; MQTT allows 65,535.
         inbox_bytes: Bytes that may wait in memory.
         spool_limit_bytes: How large the spool may grow.
+        cloud: Where samples are forwarded once they are stored.
     """
 
     url: str
@@ -68,6 +70,7 @@ class Options:
     receive_maximum: int = 20_000
     inbox_bytes: int = 64 * 2**20
     spool_limit_bytes: int = 20_000_000_000
+    cloud: Route | None = None
 
 
 class Bridge:
@@ -85,6 +88,7 @@ class Bridge:
         self.metrics = Metrics()
         feeds = Feeds(plant)
         self._spool = Spool(options.folder, options.spool_limit_bytes)
+        self._forwarder = Forwarder(plant, options.cloud, self.metrics) if options.cloud else None
         self._inbox = Inbox(options.inbox_bytes)
         self._store = Store(options.url, feeds, options.patience_s)
         self._broker = Broker(
@@ -114,6 +118,8 @@ class Bridge:
         try:
             self._greet()
             self._broker.start()
+            if self._forwarder is not None:
+                self._forwarder.start()
             threading.Thread(target=self._keep_settling, name="settle", daemon=True).start()
             agents = [threading.Thread(target=reader.run, args=(self._stop,), daemon=True) for reader in self._agents]
             for thread in agents:
@@ -128,6 +134,8 @@ class Bridge:
             self._broker.stop()
             self._store.close()
             self._spool.close()
+            if self._forwarder is not None:
+                self._forwarder.stop()
             self.probe.stop()
 
     def stop(self) -> None:
@@ -144,7 +152,7 @@ class Bridge:
             found.append(f"No database for {time.monotonic() - self._away_since:.0f} s; {len(self._spool)} spooled.")
         if self._spool_problem:
             found.append(f"{self._spool_problem} Messages stay with the broker.")
-        return found
+        return found + (self._forwarder.problems() if self._forwarder is not None else [])
 
     def notices(self) -> list[str]:
         """What people should know and no restart would mend: an agent may be switched off with its machine."""
@@ -231,6 +239,8 @@ class Bridge:
             log.info("database_back", away_s=round(time.monotonic() - self._away_since, 1), spooled=len(self._spool))
         self._away_since, self._retries, self._retry_at = None, 0, 0.0
         self._count(messages, written)
+        if self._forwarder is not None:
+            self._forwarder.take(written.batches)
         self.metrics.rebirths.inc(self._rebirths.ask(written.rebirths))
         return True
 

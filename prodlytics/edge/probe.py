@@ -47,6 +47,13 @@ class Metrics:
         self.spooled_bytes = Gauge("spooled_bytes", "What the spool takes on the disk.", **made)
         self.connected = Gauge("connected", "Whether the broker is there.", **made)
         self.agents = Gauge("agent_up", "Whether an MTConnect agent answers.", ["agent"], **made)
+        self.cloud_connected = Gauge("cloud_connected", "Whether the hub is there.", **made)
+        self.cloud_connections = Counter("cloud_connections", "Times the hub accepted us.", **made)
+        self.cloud_waiting = Gauge("cloud_waiting_samples", "Samples on the disk that the hub has not got yet.", **made)
+        self.cloud_samples = Counter("cloud_samples", "Samples the hub has.", **made)
+        self.cloud_messages = Counter("cloud_messages", "Messages the hub has.", **made)
+        self.cloud_units = Counter("cloud_units", "The same in units of 4 KB, as the hub's quota counts.", **made)
+        self.cloud_dropped = Counter("cloud_dropped", "Samples that gave way to a full disk.", ["why"], **made)
         self.newest = Gauge("newest_sample_timestamp_seconds", "Newest sample of a machine.", ["machine_id"], **made)
 
     def count(self, written: Written) -> None:

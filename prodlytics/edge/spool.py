@@ -24,6 +24,41 @@ class AlreadyRunningError(Exception):
     """Another bridge uses the same spool or feeds the same database; one sentence for people."""
 
 
+def open_alone(path: Path, lock: Path) -> tuple[int, sqlite3.Connection]:
+    """Open a file whose commits survive a power cut, for this process alone.
+
+    Args:
+        path: The file.
+        lock: Held by the process that has it open; in the same folder, which is made.
+
+    Returns:
+        The open lock, and the connection, for several threads: SQLite serializes their statements, not transactions.
+
+    Raises:
+        AlreadyRunningError: Another process has it open.
+        SpoolError: The folder cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SpoolError(f"The spool folder {lock.parent} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise AlreadyRunningError(
+            f"Another bridge is running here: it holds {lock}. Two would write everything twice."
+        ) from None
+    try:
+        file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        raise SpoolError(f"The spool {path} cannot be opened: {error}.") from error
+    return held, file
+
+
 class Spool:
     """A queue of messages in a file; one process at a time."""
 
@@ -35,23 +70,8 @@ class Spool:
             SpoolError: The folder cannot be written.
         """
         self.path = folder / "spool.sqlite"
+        self._lock, self._file = open_alone(self.path, folder / "bridge.lock")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / "bridge.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise SpoolError(f"The spool folder {folder} cannot be used: {error.strerror}.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise AlreadyRunningError(
-                f"Another bridge is running here: it holds {folder / 'bridge.lock'}. Two would write everything twice."
-            ) from None
-        try:
-            # The writer's thread and the one that reports the depth share it; SQLite serializes them.
-            self._file = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = FULL")
             (page_size,) = self._file.execute("PRAGMA page_size").fetchone()
             self._file.execute(f"PRAGMA max_page_count = {max(1, limit_bytes // page_size)}")
             self._file.execute(

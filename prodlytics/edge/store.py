@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -28,6 +28,9 @@ from prodlytics.formats.sparkplug_session import NodeId
 from prodlytics.plant.model import Plant
 from prodlytics.sources.touched import concerned
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass
 class Written:
@@ -39,6 +42,7 @@ class Written:
         quarantined: Reason to number of records.
         newest: Machine to its newest sample, seconds since 1970 UTC.
         rebirths: Sparkplug nodes that have to say their birth again.
+        batches: The samples that hold, stored now or before, in the shape of `formats.sample`.
     """
 
     samples: int = 0
@@ -46,6 +50,7 @@ class Written:
     quarantined: dict[str, int] = field(default_factory=dict)
     newest: dict[str, float] = field(default_factory=dict)
     rebirths: set[NodeId] = field(default_factory=set)
+    batches: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, other: Written) -> None:
         """Another part of the same messages."""
@@ -56,6 +61,7 @@ class Written:
         for machine, time in other.newest.items():
             self.newest[machine] = max(time, self.newest.get(machine, time))
         self.rebirths |= other.rebirths
+        self.batches += other.batches
 
 
 class Store:
@@ -205,6 +211,8 @@ def store_parsed(
         written.duplicates += result.duplicates
         if len(result.conflicts):
             _quarantine(conn, losers_of(result.conflicts), written, origin)
+        lost = parsed.good["position"].isin(result.conflicts["position"]) if len(result.conflicts) else None
+        written.batches.append(parsed.good if lost is None else parsed.good[~lost])
         newest = parsed.good.groupby("machine_id", observed=True)["time"].max()
         written.add(Written(newest={str(machine): time.timestamp() for machine, time in newest.items()}))
         pairs = result.touched.itertuples(index=False, name=None)

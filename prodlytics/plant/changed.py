@@ -23,7 +23,7 @@ from prodlytics.plant.values import ALWAYS
 #: Set at installation: every stored production day would mean something else.
 FIXED = ("plant", "timezone", "day_boundary")
 #: What no derivation of stored days reads: who is written to, how files are read, the simulator's story.
-NOT_COMPARED = frozenset({"contacts", "landing", "feeds", "agents", "simulation", "report_after_boundary_min"})
+NOT_COMPARED = frozenset({"contacts", "landing", "feeds", "agents", "cloud", "simulation", "report_after_boundary_min"})
 #: Dataset with one row for the whole plant, and what stands for the machine there.
 REPORT, WHOLE_PLANT = "daily_report", "*"
 #: Settings named in a cause; there may be hundreds.

@@ -45,7 +45,7 @@ def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
         _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _supervisors,
-        _landing, _feeds, _agents,
+        _landing, _feeds, _agents, _cloud,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
@@ -308,3 +308,16 @@ def _agents(plant: Plant) -> Iterator[Problem]:
             if machine not in known:
                 message = f"machine {machine!r} is not in the list of machines; write one of their ids"
                 yield Problem(("agents", i, "devices", device), message)
+
+
+def _cloud(plant: Plant) -> Iterator[Problem]:
+    for metric in plant.cloud.dead_bands:
+        for machine in plant.machines:
+            told = (machine.state.metric, machine.state.duration_metric, machine.fault_metric, *machine.alarm_metrics)
+            if metric in told or any(counter.metric == metric for counter in machine.counters):
+                yield Problem(
+                    ("cloud", "dead_bands", metric),
+                    f"{metric} is a state, fault, alarm or counter of {machine.id}, of which every change is sent: "
+                    "leave it out",
+                )
+                break
