@@ -205,6 +205,31 @@ def bridge(
 
 
 @app.command()
+def simulate(
+    mqtt: Annotated[bool, typer.Option("--mqtt", help="Publish to the broker of PRODLYTICS_MQTT_URL.")] = False,
+    form: Annotated[
+        str, typer.Option("--format", help="kepserverex (100 samples a message), kepserverex-single or plain.")
+    ] = "kepserverex",
+    speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How many times real time.")] = 1.0,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Samples of sensors per second, in all.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", min=0.1, help="Seconds; without it until Ctrl-C.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="drop-connection, duplicate, late, bad-json or unknown-machine, e.g. late=0.05 of messages."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Chance; without it the plant's own.")] = None,
+) -> None:
+    """Let the plant work now: publish its samples as they arise, and keep the truth to compare with."""
+    if not mqtt:
+        _stop(ASKED_WRONGLY, "Write --mqtt to publish live; weeks of files come from prodlytics demo.")
+    from prodlytics.settings import Settings
+    from prodlytics.simulator.command import run_simulation
+
+    done = run_simulation(Settings(), form=form, speed=speed, rate=rate, seconds=seconds, faults=fault or [], seed=seed)
+    typer.echo(done)
+
+
+@app.command()
 def demo(
     days: Annotated[int, typer.Option(min=2, max=120, help="Production days to simulate.")] = 45,
     as_json: JsonOption = False,
@@ -281,6 +306,12 @@ def _exit_code(error: Exception) -> int | None:
         return ASKED_WRONGLY
     if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError | NothingToAskError):
         return FAILED
+    if "prodlytics.simulator.command" in sys.modules:
+        from prodlytics.simulator.command import exit_code as simulations
+
+        code = simulations(error)
+        if code is not None:
+            return code
     # The edge's libraries are loaded only where a bridge runs.
     if "prodlytics.edge.service" in sys.modules:
         from prodlytics.edge.service import exit_code

@@ -53,6 +53,11 @@ class Cycles:
         """Rejected pieces so far, at each cycle's end."""
         return np.cumsum(self.reject)
 
+    def after(self, begin: int) -> Cycles:
+        """Those that ended after `begin`."""
+        which = self.time > begin
+        return Cycles(self.time[which], self.cycle_ms[which], self.order[which], self.reject[which], self.cause[which])
+
 
 def make(timeline: Timeline, bad_lots: list[BadLot], seed: tuple[int, ...]) -> Cycles:
     """The cycles of a timeline: a piece begun before a stop is finished after it."""

@@ -139,12 +139,21 @@ def simulate(
     )
 
 
-def _open(plant: Plant, end: dt.datetime, days: int, seed: int | None) -> _Factory:
+def refuse_what_is_not_simulated(plant: Plant) -> None:
+    """Make sure that every machine can be simulated.
+
+    Raises:
+        ValueError: One works in a way that is not simulated.
+    """
     for machine in plant.machines:
         if machine.state.source != "telemetry" or "running" not in machine.state.map.values():
             raise ValueError(f"{machine.id} cannot be simulated: only machines that send their state as a tag can")
         if any(counter.kind != "cumulative" for counter in machine.counters):
             raise ValueError(f"{machine.id} cannot be simulated: only counters that run up (kind: cumulative) can")
+
+
+def _open(plant: Plant, end: dt.datetime, days: int, seed: int | None) -> _Factory:
+    refuse_what_is_not_simulated(plant)
     last = production_date_of(plant, end)
     first = max(last - (days - 1) * DAY, plant.first_day)
     if days < 1 or first > last or not plant.machines:
