@@ -99,7 +99,8 @@ class Bridge:
         self._rebirths = Rebirths(self._broker.publish)
         self._stop = threading.Event()
         self._agents = [
-            AgentReader(plant, agent, options.url, options.patience_s, self.metrics) for agent in plant.agents
+            AgentReader(plant, agent, options.url, options.patience_s, self.metrics, self._forwarder)
+            for agent in plant.agents
         ]
         self._away_since: float | None = None
         self._spool_problem: str | None = None

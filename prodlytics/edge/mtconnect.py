@@ -27,7 +27,9 @@ import structlog
 from prodlytics.db import telemetry
 from prodlytics.db.connect import DatabaseUnavailable, connect
 from prodlytics.db.queries import sql
+from prodlytics.edge.cloud.forwarder import Forwarder
 from prodlytics.edge.probe import Metrics
+from prodlytics.edge.spool import SpoolError
 from prodlytics.edge.store import bridge_conninfo, first_line, store_parsed, watched
 from prodlytics.formats.judge import Rules
 from prodlytics.formats.mtconnect import ANSWER_LIMIT, Answer, Header, Item, parse_answer, parse_devices
@@ -65,7 +67,15 @@ class Cursor:
 class AgentReader:
     """Reads one agent until told to stop."""
 
-    def __init__(self, plant: Plant, agent: Agent, url: str, patience_s: float, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        agent: Agent,
+        url: str,
+        patience_s: float,
+        metrics: Metrics,
+        forwarder: Forwarder | None = None,
+    ) -> None:
         """Ask and open nothing yet.
 
         Args:
@@ -74,8 +84,9 @@ class AgentReader:
             url: The product's database.
             patience_s: How long a statement may take before the database counts as away.
             metrics: Where to count.
+            forwarder: Takes what is stored to the cloud.
         """
-        self._plant, self._agent, self._metrics = plant, agent, metrics
+        self._plant, self._agent, self._metrics, self._forwarder = plant, agent, metrics, forwarder
         self._url, self._patience_s = bridge_conninfo(url, patience_s), patience_s
         self._source = f"mtconnect/{agent.name}"
         self._origin = f"mtconnect agent {agent.name}"
@@ -267,6 +278,11 @@ class AgentReader:
             with watched(self._connection(), self._patience_s) as conn, conn.transaction():
                 written = store_parsed(conn, self._plant, batches, now, self._tags, self._origin)
                 conn.execute(sql("upsert_cursor"), {"source": self._source, "cursor": json.dumps(asdict(cursor))})
+                if self._forwarder is not None:
+                    # Before the commit: the agent is not asked again for what lies before the cursor.
+                    self._forwarder.take(written.batches)
+        except SpoolError as error:
+            raise AgentError(str(error)) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._tags.forget()
             raise _RefusedError(first_line(error)) from error

@@ -80,6 +80,8 @@ class Forwarder:
         self._choice = Choice(plant)
         self._outbox = Outbox(route.folder, route.limit_bytes)
         self._beginning = packing.frame(plant.plant, self._outbox.stream)
+        self._taking = threading.Lock()
+        self._closed = False
         self._held: list[Chosen] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cloud", daemon=True)
@@ -99,10 +101,22 @@ class Forwarder:
         if self._thread.is_alive():
             # Not for as long as a hub that does not answer would take.
             self._thread.join(5.0)
-        self._outbox.close()
+        with self._taking:
+            self._closed = True
+            self._outbox.close()
 
     def take(self, batches: Sequence[pd.DataFrame]) -> None:
-        """Keep what is to be forwarded of stored samples; never fails, whoever stores has more to do."""
+        """Keep what is to be forwarded of stored samples; troubles of the disk stay here.
+
+        Raises:
+            SpoolError: After `stop`, and only then.
+        """
+        with self._taking:
+            if self._closed:
+                raise SpoolError("The way to the cloud is closed.")
+            self._take(batches)
+
+    def _take(self, batches: Sequence[pd.DataFrame]) -> None:
         chosen = [one for batch in batches for one in self._choice.of(batch)]
         if not chosen and not self._held:
             return
