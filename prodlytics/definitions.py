@@ -31,6 +31,7 @@ from prodlytics.assets.reason_codes import reason_codes
 from prodlytics.assets.reconciliation import reconciliation
 from prodlytics.assets.resources import Database, Places
 from prodlytics.assets.scrap_events import scrap_events
+from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.work_orders import work_orders
 from prodlytics.automation import jobs, schedules, sensors
 from prodlytics.plant.load import load_plant
@@ -57,6 +58,7 @@ ASSETS = (
     data_quality,
     reconciliation,
     live_oee,
+    sensor_delivery,
     daily_report,
 )
 

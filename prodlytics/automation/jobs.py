@@ -13,7 +13,7 @@ import dagster as dg
 
 from prodlytics.assets.declare import asset_key, resolved
 from prodlytics.assets.resources import Database, Places
-from prodlytics.datasets.registry import DATASETS, DERIVED
+from prodlytics.datasets.registry import DATASETS, DERIVED, ON_CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,11 +63,11 @@ def ingest_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
 
 
 def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
-    """Report and archive for a closed production day."""
+    """Sensors, report and archive for a closed production day."""
     archived = [f"archive/{dataset.name}" for dataset in DATASETS.values() if dataset.archived]
     return dg.define_asset_job(
         "close_day",
-        selection=_keys(plant, ["daily_report", *archived])
+        selection=_keys(plant, [*ON_CLOSE, *archived])
         | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries")),
         description="The daily report and the archive of a production day that is over.",
         tags={"prodlytics/plant": plant.plant},

@@ -15,7 +15,7 @@ import dagster as dg
 
 from prodlytics.assets.declare import resolved
 from prodlytics.assets.resources import Database
-from prodlytics.datasets.registry import DERIVED
+from prodlytics.datasets.registry import DERIVED, ON_CLOSE
 from prodlytics.partitions import production_days
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Schedu
         days = production_days(plant, running=False)
         boundary_now = tick - dt.timedelta(minutes=plant.report_after_boundary_min)
         ended = key_of(days, boundary_now - dt.timedelta(hours=2))
-        closing = ["daily_report", *(f"archive/{name}" for name in _archived())]
+        closing = [*ON_CLOSE, *(f"archive/{name}" for name in _archived())]
         restated = {day for day in dirty_days(plant, database, closing) if ended is not None and day < ended}
         return requests([*sorted(restated)[-HEAL_AT_ONCE:], *([ended] if ended else [])], tick)
 

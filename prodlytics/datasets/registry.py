@@ -96,7 +96,7 @@ _ALL = (
         ),
         required=_columns("time machine_id metric_name native_code quality source"),
         span=("time", "time"),
-        downstream=("production_events", "machine_states"),
+        downstream=("production_events", "machine_states", "data_quality", "reconciliation", "sensor_delivery"),
         archived=True,
     ),
     Dataset(
@@ -205,7 +205,7 @@ _ALL = (
         ),
         required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
         span=("starts_at", "ends_at"),
-        downstream=("oee_hourly", "oee_shift", "losses", "data_quality"),
+        downstream=("oee_hourly", "oee_shift", "losses", "data_quality", "sensor_delivery"),
         archived=True,
     ),
     Dataset(
@@ -393,6 +393,27 @@ _ALL = (
         archived=True,
     ),
     Dataset(
+        name="sensor_delivery",
+        group="kpi",
+        description="What each sensor delivered in a closed production day against what it usually does.",
+        key=("machine_id", "production_date", "metric_name", "native_code"),
+        columns=_columns(
+            "machine_id production_date metric_name native_code starts_at ends_at sample_count missing_count delivery "
+            "running_interval_s standing_interval_s running_regular standing_regular longest_gap_s null_reason as_of"
+        ),
+        required=_columns(
+            "machine_id production_date metric_name native_code starts_at ends_at sample_count longest_gap_s as_of"
+        ),
+        span=("starts_at", "ends_at"),
+        overrides=(
+            (
+                "null_reason",
+                Field("text", "Why not judged: sent_on_change, too_few_samples, nothing_expected."),
+            ),
+        ),
+        archived=True,
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -422,3 +443,6 @@ DERIVED: tuple[str, ...] = (
     "data_quality",
     "reconciliation",
 )
+
+#: Datasets that are computed once a production day is over, and again when something they read has changed.
+ON_CLOSE: tuple[str, ...] = ("sensor_delivery", "daily_report")

@@ -136,3 +136,38 @@ def test_the_report_and_the_checks_say_the_same_minutes(derived: PlantRun) -> No
         " AND bucket IN ('failure', 'changeover', 'other_stop', 'planned_stop')",
     )
     assert uncoded == ledger > 0
+
+
+def test_sensors_deliver_but_where_the_story_lost_their_samples(derived: PlantRun, truth: Truth) -> None:
+    """Steady sensors of machines that were heard delivered 99 % and more on every day; counters cannot be counted."""
+    outcome = derived.run(("close_day", "2026-10-29", "2026-11-02"))
+    assert outcome.errors == []
+    lost = {trouble["machine"] for trouble in truth.troubles if trouble["kind"] in ("feed_gap", "late_rows")}
+    found = rows(
+        derived,
+        "SELECT machine_id, metric_name, min(delivery), count(delivery), count(*) FROM sensor_delivery GROUP BY 1, 2",
+    )
+    sensors = [row for row in found if row[1] in ("Temperature_C", "Power_kW", "Vibration_Velocity_mms")]
+    assert {row[0] for row in sensors} == {machine.id for machine in derived.plant.machines}
+    for machine, metric, worst, judged, _ in sensors:
+        assert judged >= 3, (machine, metric)
+        assert (worst < 0.95) if machine in lost else (worst >= 0.99), (machine, metric, worst)
+    assert all(judged == 0 for _, metric, _, judged, _ in found if metric in ("MachineState", "PartCountGood"))
+
+
+def test_sensors_are_the_same_whatever_the_order_of_days(derived: PlantRun) -> None:
+    """Once what a day says about the days after it has been taken up."""
+    from prodlytics.automation.schedules import dirty_days
+
+    columns = "machine_id, production_date, metric_name, sample_count, missing_count, delivery, null_reason"
+    query = f"SELECT {columns} FROM sensor_delivery ORDER BY 1, 2, 3"
+    days = ["2026-10-29", "2026-10-30", "2026-10-31", "2026-11-01", "2026-11-02"]
+    derived.run(("close_day", days[0], days[-1]))
+    once = rows(derived, query)
+    with psycopg.connect(derived.url) as conn:
+        conn.execute("DELETE FROM sensor_delivery")
+    derived.run(*(("close_day", day, None) for day in reversed(days)))
+    for _ in range(3):
+        dirty = sorted(dirty_days(derived.plant, derived.database, ["sensor_delivery"]) & set(days))
+        derived.run(*(("close_day", day, None) for day in dirty))
+    assert rows(derived, query) == once
