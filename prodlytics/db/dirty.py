@@ -116,10 +116,18 @@ def settle_arrivals(conn: psycopg.Connection[Any]) -> int:
 def claim(
     conn: psycopg.Connection[Any], dataset: str, start: dt.datetime, end: dt.datetime
 ) -> list[tuple[str, dt.datetime, str]]:
-    """Take the marks of a dataset in [start, end): (machine, quarter hour, cause)."""
+    """Take the marks of a dataset in [start, end): (machine, quarter hour, cause).
+
+    One after the other in the order in which `mark_each` writes them: in any other a writer of the same marks and this
+    could each wait for the other.
+    """
     return conn.execute(
-        "DELETE FROM dirty_mark WHERE dataset = %s AND quarter >= %s AND quarter < %s"
-        " RETURNING machine_id, quarter, cause",
+        "WITH mine AS MATERIALIZED ("
+        " SELECT dataset, machine_id, quarter FROM dirty_mark WHERE dataset = %s AND quarter >= %s AND quarter < %s"
+        ' ORDER BY machine_id COLLATE "C", quarter FOR UPDATE)'
+        " DELETE FROM dirty_mark d USING mine"
+        " WHERE d.dataset = mine.dataset AND d.machine_id = mine.machine_id AND d.quarter = mine.quarter"
+        " RETURNING d.machine_id, d.quarter, d.cause",
         (dataset, start, end),
     ).fetchall()
 

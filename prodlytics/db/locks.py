@@ -6,10 +6,15 @@ into its neighbour, and locks of days would have to be taken in an order nobody 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import psycopg
+
+T = TypeVar("T")
+#: How often work is done again after a deadlock.
+ATTEMPTS = 5
 
 
 def lock(conn: psycopg.Connection[Any], name: str) -> None:
@@ -34,3 +39,21 @@ def hold_dataset(conn: psycopg.Connection[Any], dataset: str) -> None:
     snapshot, which then lacks what was written while it was waited for. The connection must be in autocommit.
     """
     conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"prodlytics/dataset/{dataset}",))
+
+
+def with_patience(conn: psycopg.Connection[Any], work: Callable[[], T]) -> T:
+    """Do some work in a transaction; once more, from the beginning, where it and another one waited for each other.
+
+    Writers mark what others claim and the other way round, across datasets whose order differs between them: the
+    database ends one of the two, which has then changed nothing.
+    """
+    from psycopg.errors import DeadlockDetected
+
+    for _ in range(ATTEMPTS - 1):
+        try:
+            with conn.transaction():
+                return work()
+        except DeadlockDetected:
+            continue
+    with conn.transaction():
+        return work()
