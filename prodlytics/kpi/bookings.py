@@ -17,10 +17,13 @@ QUANTITY_OF = {"good": "quantity", "reject": "reject_quantity", "rework": "rewor
 
 
 def booked_events(entries: pd.DataFrame, window: tuple[int, int]) -> list[Events]:
-    """One event per booking and kind of part, at the end of the booking, if that lies in the window (microseconds)."""
+    """One event per booking and kind of part, at its last instant, if that lies in the window (microseconds).
+
+    A booking is half-open like every span: one up to the end of a shift is that shift's, not the next one's.
+    """
     booked = entries[entries["kind"] == "production"]
     began, ended = spans.to_us(booked["starts_at"]), spans.to_us(booked["ends_at"])
-    at = np.where(ended == spans.MISSING, began, ended)
+    at = np.where(ended == spans.MISSING, began, np.maximum(began, ended - 1))
     events = []
     for counted, column in QUANTITY_OF.items():
         count = pd.to_numeric(booked[column]).to_numpy(dtype=np.float64, na_value=np.nan)

@@ -81,9 +81,11 @@ def counted(
     made = events["good_count"] + events["reject_count"] + events["rework_count"] > 0
     order = _in_order(events, time, np.flatnonzero((row >= 0) & made.to_numpy(dtype=bool)))
     rows, time, row = events[_PART_COLUMNS].iloc[order], time[order], row[order]
-    # A part is made in the time before its event; the last one before a silence was still seen, on the full hour too
-    # (bookings end there). Not across the edge of a production day: a day alone must give what a year gives.
-    before = spans.covering(ledger.start, ledger.end, np.maximum(time - 1, _day_start(plant, time, start, end)))
+    # A part is made in the time before its event; the last one before a silence was still seen, on the full hour too.
+    # At the very edge of a production day that time is the day before's, which is not looked at, so that a day alone
+    # gives what a year gives: such a part was seen unless its reading came over a silence, which its flag says.
+    before = spans.covering(ledger.start, ledger.end, time - 1)
+    before = np.where(time == _day_start(plant, time, start, end), -1, before)
     unknown = (ledger.rows["state"] == "unknown").to_numpy(dtype=bool)
     in_gap = ((before >= 0) & unknown[before]) | (rows["flag"] == "estimated").to_numpy(dtype=bool)
     off_plan = off_the_plan(ledger.rows["plan"], plant.convention)[np.where(before >= 0, before, row)]

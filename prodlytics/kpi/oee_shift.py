@@ -101,9 +101,11 @@ def _by_part(
     numbers = spans.texts(orders["part_number"])
     booked = events[events["since"].notna() & events["part_number"].notna()]
     booked = booked[_names_its_own_part(booked, begins, ends, numbers)].sort_values(["time", "event_key"])
-    taken = spans.to_us(booked["time"])
+    since, time = spans.to_us(booked["since"]), spans.to_us(booked["time"])
+    # The event is dated at the last instant of the time it took; one that took none takes none here.
+    taken = np.where(time > since, time + 1, time)
     opens = np.array([_day_opens(plant, time) for time in booked["time"]], dtype=np.int64)
-    begins = np.append(begins, np.maximum(spans.to_us(booked["since"]), opens))
+    begins = np.append(begins, np.maximum(since, opens))
     ends = np.append(np.where(ends == spans.MISSING, spans.FOREVER, ends), taken)
     numbers = np.append(numbers, spans.texts(booked["part_number"]))
     start, end = spans.cut(low, high, [cells.start, cells.end, begins, ends])

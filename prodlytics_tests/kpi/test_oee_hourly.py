@@ -300,8 +300,8 @@ def _count(made: pd.DataFrame, said: pd.DataFrame, hours: int) -> dict[int, tupl
             continue
         sums = found[hour]
         counts = [int(part[name]) for name in ("good_count", "reject_count", "rework_count")]
-        # The state in the moment before, within the day.
-        just_before = max(part["time"] - pd.Timedelta(microseconds=1), pd.Timestamp(at(0)))
+        # The state in the moment before; at the edge of the day that is the day before's, which says nothing here.
+        just_before = part["time"] - pd.Timedelta(microseconds=1)
         state = [
             row["state"] for row in said.to_dict("records") if row["starts_at"] <= just_before < row["ends_at"]
         ] or [None]

@@ -18,8 +18,10 @@ from typing import Any, LiteralString
 import psycopg
 
 from prodlytics.backfill import Outcome
+from prodlytics.plant.calendar import production_day
 from prodlytics.plant.load import load_plant
 from prodlytics_tests.end_to_end.plant_run import PlantRun
+from prodlytics_tests.ledger.invariants import broken_rules
 from prodlytics_tests.servers.databases import migrated_database
 
 PLANTS = Path(__file__).parents[1] / "plants"
@@ -49,6 +51,11 @@ class RealRun:
         """Machine, start, end (microseconds since 1970), state and native state of every row of machine_states."""
         rows = self.rows("SELECT machine_id, starts_at, ends_at, state, native_state FROM machine_states")
         return [(machine, us(start), us(end), *names) for machine, start, end, *names in rows]
+
+    def broken_rules(self, first: dt.date, last: dt.date) -> dict[str, int]:
+        """Rules of the ledger that do not hold over these production days, which must be all that were derived."""
+        opens, closes = production_day(self.run.plant, first)[0], production_day(self.run.plant, last)[1]
+        return broken_rules(self.run.url, opens, closes)
 
     def ledger_hours(self) -> Counter[tuple[str, dt.date, str]]:
         """Microseconds by machine, production date and state in machine_time."""

@@ -61,6 +61,11 @@ def test_every_row_is_stored_or_a_mark_of_the_log(shop: RealRun, raw: Path) -> N
     assert all('"Start"' in payload or '"End"' in payload for payload in payloads)
 
 
+def made_on(one: Booking) -> dt.date:
+    """The day of the last microsecond of a booking: one up to midnight is of the day that ends there."""
+    return SHOP.day(max(one.start, one.end - 1))
+
+
 def test_running_hours_of_each_work_centre_and_day(
     shop: RealRun, booked: list[Booking], centre_of: dict[str, str]
 ) -> None:
@@ -82,7 +87,7 @@ def test_quantities_and_rejects_of_each_order_and_day(
 ) -> None:
     expected: Counter[tuple[str, str, dt.date, str]] = Counter()
     for one in booked:
-        key = (one.order, centre_of[one.activity], SHOP.day(one.end))
+        key = (one.order, centre_of[one.activity], made_on(one))
         expected[*key, "completed"] += one.completed
         expected[*key, "rejected"] += one.rejected
         expected[*key, "rework"] += one.rework
@@ -105,7 +110,7 @@ def test_the_hours_and_the_scrap_have_all_of_them(
     parts: Counter[tuple[str, dt.date, str]] = Counter()
     scrap: Counter[tuple[str, dt.date]] = Counter()
     for one in booked:
-        centre, date = centre_of[one.activity], SHOP.day(one.end)
+        centre, date = centre_of[one.activity], made_on(one)
         parts[centre, date, "good"] += one.completed
         parts[centre, date, "bad"] += one.rejected + one.rework
         scrap[centre, date] += one.rejected
@@ -118,5 +123,9 @@ def test_reports_have_the_day_s_parts(shop: RealRun, booked: list[Booking]) -> N
     reports = shop.reported()
     assert sorted(reports) == list(days(FIRST, REPORTED))
     for date, summary in reports.items():
-        made = sum(one.completed + one.rejected + one.rework for one in booked if SHOP.day(one.end) == date)
+        made = sum(one.completed + one.rejected + one.rework for one in booked if made_on(one) == date)
         assert sum(summary[name] or 0 for name in ("good", "reject", "rework", "gap_parts")) == made
+
+
+def test_every_rule_of_the_ledger_holds_on_every_day(shop: RealRun) -> None:
+    assert shop.broken_rules(FIRST, LAST) == {}
