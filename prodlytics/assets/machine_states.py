@@ -64,8 +64,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
             window.cover_until,
             window.as_of,
         )
-        cut = cut_at(derived.rows, edges)
-        rows.append(started_within_reach(cut) if back else cut)
+        rows.append(started_within_reach(cut_at(derived.rows, edges), all_states=bool(back)))
         refused.append(derived.quarantined)
     states = together(rows)
     return Derivation(

@@ -17,7 +17,7 @@ from prodlytics.kpi.derived import Derived, Refused, quarantined
 from prodlytics.kpi.entries import in_force
 from prodlytics.kpi.flaps import settled
 from prodlytics.kpi.parts import read_counters, silences
-from prodlytics.kpi.reach import longest_work, looks
+from prodlytics.kpi.reach import STARTED_REACH, longest_work, looks
 from prodlytics.kpi.samples import NOTHING, Tag, read_tags, words
 from prodlytics.kpi.state_sources import Said, from_bookings, from_controller, from_counts
 from prodlytics.plant.model import Machine, Plant
@@ -71,7 +71,9 @@ def derive_machine_states(
     # That nothing more was said for so long after the window is known as well.
     until = max(until, min(high + ahead // spans.MICROSECOND, spans.instant_us(as_of)))
     said, refused, silent = _said(plant, machine, tags, entries, gaps, until, (low, spans.instant_us(end)))
-    since = min([low, *said.start[:1].tolist(), *silent[0][:1].tolist()])
+    # What nobody has said anything about has been unknown for as long as one looks.
+    unknown_since = low - STARTED_REACH // spans.MICROSECOND
+    since = min([unknown_since, *said.start[:1].tolist(), *silent[0][:1].tolist()])
     begins, ends = spans.cut(since, until, [said.start, said.end, *silent, _fault_times(machine, tags)])
     which = spans.covering(said.start, said.end, begins)
     which[spans.covering(*silent, begins) >= 0] = -1

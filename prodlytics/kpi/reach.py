@@ -51,8 +51,16 @@ def longest_work(plant: Plant, machine: Machine) -> dt.timedelta:
     return max(LONGEST_WORK, dt.timedelta(seconds=longest_s))
 
 
-def started_within_reach(states: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose `state_started_at` is told no further back than `STARTED_REACH` before the row."""
+def started_within_reach(states: pd.DataFrame, *, all_states: bool) -> pd.DataFrame:
+    """Rows whose `state_started_at` is told no further back than `STARTED_REACH` before the row.
+
+    Args:
+        states: Rows of `machine_states`, cut at the edges of production days.
+        all_states: False where the start of a reported state is known however long ago; that nobody knows the state
+            has no report, so it is never looked for further.
+    """
     earliest = spans.to_us(states["starts_at"]) - STARTED_REACH // spans.MICROSECOND
-    started = np.maximum(spans.to_us(states["state_started_at"]), earliest)
+    started = spans.to_us(states["state_started_at"])
+    bounded = all_states | (states["state"] == "unknown").to_numpy(dtype=bool)
+    started = np.where(bounded, np.maximum(started, earliest), started)
     return states.assign(state_started_at=spans.from_us(started).set_axis(states.index))
