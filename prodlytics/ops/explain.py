@@ -202,7 +202,7 @@ def explain_day(conn: psycopg.Connection[Any], plant: Plant, machine: Machine, d
     material = read_material(conn, plant, machine, first, last)
     marks = {
         row["time_bucket"]: read_marks(
-            conn, machine, row["time_bucket"], row["time_bucket"] + dt.timedelta(hours=1)
+            conn, plant, machine, row["time_bucket"], row["time_bucket"] + dt.timedelta(hours=1)
         )
         for row in rows
     }  # fmt: skip
@@ -244,16 +244,22 @@ def read_background(
         feeds=[Feed(**row) for row in stored_rows(read(conn, sql("select_feeds_of_span"), span))],
         files=[SourceFile(**row) for row in stored_rows(read(conn, sql("select_files_of_span"), span))],
         restatements=[Restatement(column=row.pop("column_name"), **row) for row in map(dict, restated)],
-        marks=read_marks(conn, machine, bucket, end),
+        marks=read_marks(conn, material.plant, machine, bucket, end),
     )
 
 
-def read_marks(conn: psycopg.Connection[Any], machine: Machine, start: dt.datetime, end: dt.datetime) -> list[Mark]:
-    """What waits to be computed again for a machine in [start, end)."""
+def read_marks(
+    conn: psycopg.Connection[Any], plant: Plant, machine: Machine, start: dt.datetime, end: dt.datetime
+) -> list[Mark]:
+    """What waits to be computed again for a machine in [start, end).
+
+    Derivations mark where a production day begins to be different: a mark of earlier that day is about the hour too.
+    """
     from prodlytics.kpi.explain import stored_rows
     from prodlytics.kpi.explained import Mark
 
-    span = {"machine_id": machine.id, "start": start, "end": end, "datasets": upstream("oee_hourly")}
+    opens = production_day(plant, production_date_of(plant, start))[0]
+    span = {"machine_id": machine.id, "start": opens, "end": end, "datasets": upstream("oee_hourly")}
     return [Mark(**row) for row in stored_rows(read(conn, sql("select_marks_of_span"), span))]
 
 
