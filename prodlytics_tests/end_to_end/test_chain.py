@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -14,8 +15,10 @@ import pandas as pd
 import psycopg
 import pytest
 
+from prodlytics.plant.calendar import production_day
 from prodlytics.simulator.truth import load_truth
 from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_run
+from prodlytics_tests.ledger.invariants import broken_rules
 from prodlytics_tests.servers.databases import migrated_database
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
@@ -81,6 +84,12 @@ def test_the_ledger_explains_every_second_of_closed_days(derived: PlantRun) -> N
     (total,) = one(derived.url, "SELECT sum(duration_us) FROM machine_time")
     assert machines == 12
     assert total == 12 * round((last - first).total_seconds() * 1e6)  # type: ignore[operator]
+
+
+def test_every_rule_of_the_ledger_holds(derived: PlantRun) -> None:
+    first, last = (dt.date.fromisoformat(day) for day in (derived.days[0], derived.days[-1]))
+    opens, closes = production_day(derived.plant, first)[0], production_day(derived.plant, last)[1]
+    assert broken_rules(derived.url, opens, closes) == {}
 
 
 def test_run_time_is_the_true_run_time(derived: PlantRun, story: Path) -> None:

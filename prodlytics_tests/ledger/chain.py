@@ -87,7 +87,7 @@ class Chain:
         tables = (
             "machine_states, production_events, plan_calendar, downtime_events, scrap_events, machine_time, oee_hourly,"
             " oee_shift, restatements, dirty_mark, arrival, quarantine, operator_entries, work_orders,"
-            " telemetry_sample, tag, reason_codes, plant_settings, settings_change"
+            " telemetry_sample, tag, reason_codes, landed_file, plant_settings, settings_change"
         )
         with psycopg.connect(self.database.address()) as conn:
             # Replication mode: the trigger that keeps entries append-only is not what is tested here.

@@ -146,3 +146,7 @@ def test_a_report_of_each_day_of_the_month(mazak: RealRun, raw: Path) -> None:
         assert summary["planned_minutes"] == pytest.approx(known / 60e6, abs=1e-6)
         assert summary["good"] in (0, None)
     assert mazak.rows("SELECT count(DISTINCT production_date)::int FROM archive_manifest") == [(30,)]
+
+
+def test_every_rule_of_the_ledger_holds_on_every_day(mazak: RealRun) -> None:
+    assert mazak.broken_rules(FIRST, LAST) == {}
