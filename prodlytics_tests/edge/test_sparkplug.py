@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import bridge, quarantined, wait_until
+from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.formats import sparkplug_wire as w
 from prodlytics_tests.servers.mosquitto import Broker
 
@@ -26,7 +28,7 @@ HERE = "spBv1.0/Plant/{}/Edge1"
 def plant(tmp_path: Path) -> Path:
     """The demo plant, which also hears Sparkplug."""
     text = DEMO_PLANT.read_text(encoding="utf-8")
-    feeds = "feeds:\n  - {name: sparkplug, topic: spBv1.0/Plant/#, format: sparkplug}\n"
+    feeds = "feeds:\n  - {name: sparkplug, topic: spBv1.0/#, format: sparkplug}\n"
     assert "\nfeeds:\n" in text
     path = tmp_path / "plant.yaml"
     path.write_text(text.replace("\nfeeds:\n", "\n" + feeds), encoding="utf-8")
@@ -150,6 +152,33 @@ def test_birth_data_death_and_the_same_aliases_in_a_new_session(
         again.leaves()
 
 
+def test_sessions_go_through_the_spool_in_their_order(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+) -> None:
+    """The database is away while a session ends and another takes over its aliases; batches are tried many times."""
+    wire = Wire(database)
+    quick = {"BRIDGE_HOLD_S": "1", "BRIDGE_PATIENCE_S": "2"}
+    with bridge(mosquitto, wire.url, tmp_path, plant, settings=quick) as running:
+        node = EdgeNode(mosquitto.port)
+        node.measures(20)
+        wire.cut()
+        node.measures(200)
+        wait_until(lambda: running.metric("spooled_messages") >= 200, f"messages on the disk: {running.log}")
+        node.breaks_off()
+        wait_until(lambda: running.metric("spooled_messages") >= 201, "the death on the disk")
+        again = EdgeNode(mosquitto.port, metrics=("PartCountReject", "PartCountGood"), session=1)
+        again.now_ms = node.now_ms + 1000
+        again.measures(200)
+        wire.mend()
+        again.measures(20)
+        wait_until(lambda: good(database) == node.said | again.said, f"each under its own name: {running.log}")
+        assert bad(database) == ["PartCountGood"]
+        assert quarantined(database) == []
+        assert again.commands == []
+        again.leaves()
+    wire.close()
+
+
 def test_after_a_kill_the_birth_is_asked_for_and_what_could_not_be_read_is_kept(
     mosquitto: Broker, database: str, tmp_path: Path, plant: Path
 ) -> None:
@@ -204,3 +233,37 @@ def test_the_host_says_whether_it_is_there(
         wait_until(lambda: len(state_of_host) == 4, "it left")
     assert [said["online"] for said in state_of_host] == [True, False, True, False]
     assert state_of_host[0]["timestamp"] == state_of_host[1]["timestamp"]
+
+
+def test_noise_and_topics_with_a_meaning_of_their_own_stop_nobody(
+    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+) -> None:
+    """Each message is data of a node or device nobody was told the birth of, or none at all."""
+    dice = random.Random(20261123)
+    topics = [
+        "spBv1.0/Plant/NDATA/'; DROP TABLE quarantine; --",
+        "spBv1.0/../NDATA/..",
+        "spBv1.0/Plant/DDATA/Edge1/\u202e\U0001f4a5",
+        "spBv1.0/Plant/NODATA/Edge1",
+        "spBv1.0/Plant",
+        "plain/'; DROP TABLE tag; --/b/c",
+        "plain/AB_Line1/Nobody/%s%n{0}",
+        "kepware/'; SELECT 1; --",
+    ]
+    with bridge(mosquitto, database, tmp_path, plant) as running:
+        node = EdgeNode(mosquitto.port)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client.connect("127.0.0.1", mosquitto.port)
+        client.loop_start()
+        for number, topic in enumerate(topics * 5):
+            client.publish(topic, dice.randbytes(number * 7), qos=1).wait_for_publish(30)
+            node.measures(1)
+        client.publish("spBv1.0/Plant/NDATA/Edge9", b"\x12" * 10_000_000, qos=1).wait_for_publish(30)
+        node.measures(1)
+        wait_until(lambda: good(database) == node.said, f"what the node said: {running.log}")
+        wait_until(lambda: running.metric("messages_total") >= 2 + 41 + 41 + 1, "all of it was read")
+        assert len(quarantined(database)) == 41
+        assert running.health() == (True, [])
+        client.disconnect()
+        client.loop_stop()
+        node.leaves()
