@@ -86,6 +86,7 @@ class RawSamples:
 def judge(raw: RawSamples, rules: Rules, origin: str) -> Parsed:
     """Split samples into those to store and those to explain; nothing is dropped."""
     problems = raw.problems
+    _excuse_bad_quality(raw, problems)
     _names(raw, rules, problems)
     _values(raw, problems)
     _times(raw, rules, problems)
@@ -117,12 +118,18 @@ def _names(raw: RawSamples, rules: Rules, problems: dict[int, tuple[str, str]]) 
     _mark(problems, no_metric, "missing_metric", lambda row: "the row names no metric")
 
 
+def _excuse_bad_quality(raw: RawSamples, problems: dict[int, tuple[str, str]]) -> None:
+    """Not good and not a number go together: the quality says so already, the sample marks the lost connection.
+
+    Before anything else is looked at: a row has one problem, and this one would hide another.
+    """
+    for row in [r for r, (reason, _) in problems.items() if reason == "not_a_number"]:
+        if raw.quality[row] < GOOD_QUALITY:
+            del problems[row]
+
+
 def _values(raw: RawSamples, problems: dict[int, tuple[str, str]]) -> None:
     good = raw.quality >= GOOD_QUALITY
-    if not good.all():
-        # Not good and not a number go together: the quality says so already, the sample marks the lost connection.
-        for row in [r for r, (reason, _) in problems.items() if reason == "not_a_number" and not good[r]]:
-            del problems[row]
     nothing = good & np.isnan(raw.number)
     if nothing.any():
         nothing[nothing] = np.array([text is None for text in raw.text[nothing]], dtype=np.bool_)

@@ -61,7 +61,7 @@ def quality_of(sent: object) -> int | None:
     if isinstance(sent, bool):
         return GOOD_QUALITY if sent else BAD_QUALITY
     if isinstance(sent, int | float):
-        return int(sent) & 0xFF if math.isfinite(sent) and 0 <= sent <= 0xFFFF and sent == int(sent) else None
+        return int(sent) & 0xFF if 0 <= sent <= 0xFFFF and sent == int(sent) else None
     if isinstance(sent, str):
         word = sent.strip().lower()
         if word in _QUALITY_WORDS:

@@ -83,6 +83,8 @@ JSON_MESSAGES = st.builds(
 @example([b'{"timestamp": 1, "values": [{"id": "AB.Press01.X", "v": nan, "q": tr'])
 @example([b"\xff\xfe\x00"])
 @example([b"[" * 100_000])
+@example([message(sample(q=10**400), sample(v=10**400), sample(t=10**400), sample(t=str(10**400)))])
+@example([message(sample(tag="Nobody.Knows.Me", v=float("nan"), q=False))])
 def test_kepserverex(payloads: list[bytes]) -> None:
     explains(kepserverex.parse_messages(payloads, RULES, "test"))
 
