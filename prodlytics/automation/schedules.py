@@ -44,7 +44,7 @@ def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Sched
         days = production_days(plant)
         keys = (key_of(days, moment) for moment in (tick - LOOK_BACK, tick))
         wanted = {key for key in keys if key is not None}
-        dirty = dirty_days(plant, database, DERIVED) - wanted
+        dirty = (dirty_days(plant, database, DERIVED) | unfinished_days(plant, database, tick)) - wanted
         return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
 
     return hourly
@@ -108,6 +108,25 @@ def dirty_days(plant: Plant, database: Database, datasets: Iterable[str]) -> set
         conn.commit()
         hours = dirty.times(conn, list(datasets))
     return {day.isoformat() for day in {production_date_of(plant, hour) for hour in hours} if day >= plant.first_day}
+
+
+def unfinished_days(plant: Plant, database: Database, tick: dt.datetime) -> set[str]:
+    """Keys of the production days before the tick's that are not told to their end.
+
+    Where Dagster was down while a day closed and nothing was heard after, no mark says that the rest of the day, and
+    days without any data, are missing: their hours have to say that nobody knows.
+    """
+    from prodlytics.db.queries import sql
+    from prodlytics.plant.calendar import production_date_of
+
+    with database.connect() as conn:
+        row = conn.execute(
+            sql("select_states_told_until"), {"machines": [machine.id for machine in plant.machines]}
+        ).fetchone()
+    if row is None or row[0] is None:
+        return set()
+    first, today = max(production_date_of(plant, row[0]), plant.first_day), production_date_of(plant, tick)
+    return {(first + dt.timedelta(days=n)).isoformat() for n in range(max((today - first).days, 0))}
 
 
 def requests(keys: Iterable[str], tick: dt.datetime) -> list[dg.RunRequest]:

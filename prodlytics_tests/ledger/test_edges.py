@@ -9,11 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from prodlytics.automation.schedules import unfinished_days
 from prodlytics.plant.calendar import production_day
 from prodlytics.plant.model import Plant
 from prodlytics_tests.end_to_end.plant_run import assert_same
 from prodlytics_tests.ledger.chain import Chain
 from prodlytics_tests.ledger.days_of_data import DAYS, Sample, load, small_plant
+from prodlytics_tests.ledger.shops import state_frame
+from prodlytics_tests.ledger.sweep import State, us
 from prodlytics_tests.servers.databases import migrated_database
 
 THURSDAY, FRIDAY, SATURDAY, SUNDAY, MONDAY = DAYS
@@ -170,3 +173,19 @@ def test_a_part_dated_at_the_edge_of_the_day_belongs_to_the_running_time_before_
         " WHERE machine_id = 'M3' AND good_count > 0 GROUP BY 1, 2",
     )
     assert booked == [(FRIDAY, "Shift 3", 40)]
+
+
+def test_days_that_were_never_told_to_their_end_are_asked_for(url: str) -> None:
+    """Dagster was down while the day closed, and nothing was heard any more: no mark says so."""
+    plant = small_plant(0, machines=1)
+    chain = Chain(plant, url)
+    tick = opens(plant, MONDAY, 1.5)
+    assert unfinished_days(plant, chain.database, tick) == set()
+    noon = opens(plant, FRIDAY, 6)
+    told = State(us(opens(plant, FRIDAY)), us(noon), "running", None, us(opens(plant, FRIDAY)))
+    chain.put("machine_states", state_frame([told], is_open=True))
+    assert unfinished_days(plant, chain.database, tick) == {str(day) for day in (FRIDAY, SATURDAY, SUNDAY)}
+    chain.derive(FRIDAY)
+    assert unfinished_days(plant, chain.database, tick) == {str(day) for day in (SATURDAY, SUNDAY)}
+    chain.derive(SATURDAY, SUNDAY)
+    assert unfinished_days(plant, chain.database, tick) == set()

@@ -1,7 +1,4 @@
-"""Four weeks of the simulated year, twelve machines, a change of clocks: every rule for every hour, shift and day.
-
-The whole year, with the same rules, is in benchmarks/kpi.py.
-"""
+"""Four weeks of the simulated year, twelve machines, a change of clocks: every rule for every hour, shift and day."""
 
 from __future__ import annotations
 
