@@ -23,6 +23,7 @@ def late_night(plant: Plant) -> Plant:
     raw = plant.model_dump()
     raw["machines"] = [machine for machine in raw["machines"] if machine["id"] in ("Press01", "Pack01")]
     kept = {machine["id"] for machine in raw["machines"]}
+    raw["lines"] = [line for line in raw["lines"] if line["id"] in {machine["line"] for machine in raw["machines"]}]
     for part in raw["parts"]:
         part["ideal_cycle_time_ms"] = {k: v for k, v in part["ideal_cycle_time_ms"].items() if k in kept}
     for exception in raw["exceptions"]:
