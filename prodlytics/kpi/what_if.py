@@ -207,6 +207,7 @@ def _answer(elements: pd.DataFrame, lost: pd.DataFrame, weeks: list[dt.date], sh
     freed = freed.merge(measured[["machine_id", "week"]], on=["machine_id", "week"]).dropna(subset=["gain_us"])
     per_part = measured.groupby("machine_id")[["good_count", "ideal_good_time_us"]].sum()
     parts_per_us = (per_part["good_count"] / per_part["ideal_good_time_us"]).where(per_part["ideal_good_time_us"] > 0)
+    # A machine without a good part has shown no rate, so it gains no time: no parts is the answer, not a guess.
     freed = freed.assign(parts=freed["gain_us"] * freed["machine_id"].map(parts_per_us).fillna(0.0))
 
     def by_week(frame: pd.DataFrame, column: str) -> FloatArray:

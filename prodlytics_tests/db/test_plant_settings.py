@@ -164,6 +164,9 @@ def test_computing_runs_do_not_wait_for_each_other(
     conn: psycopg.Connection[Any], other: psycopg.Connection[Any]
 ) -> None:
     version = notice(conn, OLD)
+    # Waiting would be for ever, since both are here: it is an error instead.
+    other.execute("SET lock_timeout = '5s'")
+    other.commit()
     with conn.transaction(), other.transaction():
         hold(conn, version)
         hold(other, version)
