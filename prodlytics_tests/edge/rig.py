@@ -58,6 +58,8 @@ class Machine:
 
     def say(self, messages: int, samples: int = 1) -> None:
         """Publish so many messages of so many samples each, and wait until the broker has them."""
+        # Told to publish without a connection the client keeps the message but its handle reports failure for ever.
+        wait_until(self._client.is_connected, "the machine has its broker")
         sent = []
         for _ in range(messages):
             values = []

@@ -66,8 +66,11 @@ def test_of_two_orders_at_once_the_one_started_last_has_the_time() -> None:
 
 
 def test_a_booking_takes_the_time_it_names() -> None:
-    """No order: the booking of 20 P30 from minute 30 to 90 has that hour."""
-    made = floor.events((90, 20, 0, 0, "P30")).assign(since=pd.to_datetime([floor.at(30)]).as_unit("us"))
+    """No order: the booking of 20 P30 from minute 30 to 90, dated at its last microsecond, has that hour."""
+    made = floor.events((90, 20, 0, 0, "P30")).assign(
+        since=pd.to_datetime([floor.at(30)]).as_unit("us"),
+        time=pd.to_datetime([floor.at(90) - dt.timedelta(microseconds=1)]).as_unit("us"),
+    )
     shifts, _ = _shifts(floor.states((1440, "running")), made, floor.orders())
     first = shifts[shifts["shift"] == "Shift 1"].set_index("part_number")["run_time_us"]
     assert (first["P30"] // MINUTE_US, first[""] // MINUTE_US) == (60, 450)

@@ -271,13 +271,14 @@ class TestBookings:
             [0, 0, 1],
         ]
         assert (rows[["operator_id", "work_order", "part_number"]] == ["ID4932", "WO1", "A"]).all(axis=None)
-        assert set(seconds(rows["time"])) == {3600}
+        assert set(seconds(rows["time"])) == {3599.999999}, "half-open: an hour's booking is of that hour"
         assert set(seconds(rows["since"])) == {0}
 
     def test_only_the_window_in_which_it_ends_has_it(self) -> None:
         plant, entries = plant_of(state={"source": "operator"}), entries_of([BOOKING])
-        assert events(plant, together(), entries=entries, window=(0, 3600)).rows.empty
-        assert len(events(plant, together(), entries=entries, window=(3600, 7200)).rows) == 3
+        assert len(events(plant, together(), entries=entries, window=(0, 3600)).rows) == 3
+        assert events(plant, together(), entries=entries, window=(-3600, 3599)).rows.empty
+        assert events(plant, together(), entries=entries, window=(3600, 7200)).rows.empty
 
     def test_beside_a_counter_bookings_make_no_parts(self) -> None:
         assert events(counter_plant(20), together(), entries=entries_of([BOOKING])).rows.empty

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prodlytics.datasets.models import validate
 from prodlytics.kpi import spans
 from prodlytics.kpi.sensor_delivery import COLUMNS, Day, derive_sensor_delivery
 from prodlytics_tests.kpi import floor
@@ -148,3 +149,9 @@ def test_as_many_are_missing_as_were_taken_out(interval: int, jitter: float, see
     (row,) = judged(np.delete(times, sorted(lost)), day((1440, "running")))
     taken = len(lost)
     assert abs(row["missing_count"] - taken) <= 1
+
+
+def test_a_plant_whose_machines_send_nothing_has_no_rows() -> None:
+    """A job shop with bookings alone: the empty frame is one that can be stored."""
+    rows = derive_sensor_delivery(plant().machines[0], [day((1440, "running"))], {}, NOTHING, NOW)
+    assert validate("sensor_delivery", rows).good.empty

@@ -105,5 +105,5 @@ def real_run(
             ("chain", *days),
             ("close_day", *closed),
         )
-        assert outcome.errors == []
+        assert outcome.errors == [], outcome.errors
         yield RealRun(run, outcome)
