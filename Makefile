@@ -23,7 +23,7 @@ demo: $(STAMP)
 ## Style, types, layers, then every test. Servers the tests need are unpacked into .cache.
 test: $(STAMP) check
 	@$(BIN)/python -m prodlytics_tests.servers
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## How fast, against the guide's way on the same data: benchmarks/results. DAYS=31 for a quick look.
 DAYS := 365

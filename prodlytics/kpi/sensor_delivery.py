@@ -118,7 +118,11 @@ def derive_sensor_delivery(
     frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "as_of"])
     frame["missing_count"] = frame["missing_count"].astype("Int64")
     frame["sample_count"] = frame["sample_count"].astype("int64")
-    for name in ("delivery", "longest_gap_s", *(f"{one}_{what}" for one in _CLASSES for what in ("interval_s", "regular"))):
+    for name in (
+        "delivery",
+        "longest_gap_s",
+        *(f"{one}_{what}" for one in _CLASSES for what in ("interval_s", "regular")),
+    ):
         frame[name] = frame[name].astype("float64")
     for name in ("starts_at", "ends_at"):
         frame[name] = spans.from_us(frame[name].to_numpy(dtype=np.int64))

@@ -16,7 +16,6 @@ from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.place import PROJECT
 from prodlytics_tests.servers.ports import free_port
 
-pytestmark = pytest.mark.xdist_group("edge")
 USERS = ("kepserverex", "nodered", "sparkplug", "bridge", "simulator")
 
 

@@ -16,8 +16,6 @@ from prodlytics_tests.servers import node_red
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.place import PROJECT, Unavailable
 
-pytestmark = pytest.mark.xdist_group("edge")
-
 
 def post(port: int, body: object) -> int:
     request = urllib.request.Request(

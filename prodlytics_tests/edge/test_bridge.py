@@ -7,13 +7,9 @@ import random
 import time
 from pathlib import Path
 
-import pytest
-
 from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, quarantined, stored, wait_until
 from prodlytics_tests.servers.mosquitto import Broker
-
-pytestmark = pytest.mark.xdist_group("edge")
 
 
 def test_what_is_published_is_stored_with_its_own_time(mosquitto: Broker, database: str, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from prodlytics_tests.edge.rig import Machine, bridge, stored, wait_until
 from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.servers.mosquitto import Broker
 
-pytestmark = pytest.mark.xdist_group("edge")
 QUICK = {"BRIDGE_HOLD_S": "1", "BRIDGE_PATIENCE_S": "2"}
 
 

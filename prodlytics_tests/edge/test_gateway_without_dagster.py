@@ -16,7 +16,6 @@ from prodlytics_tests.edge.rig import Machine, bridge, stored, wait_until
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.place import PROJECT
 
-pytestmark = pytest.mark.xdist_group("edge")
 #: A Python without the packages of this environment (-S), where links to some of them are.
 BARE = (sys.executable, "-S")
 

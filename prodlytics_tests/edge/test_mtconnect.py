@@ -19,8 +19,6 @@ from prodlytics_tests.edge.agent import Agent, Observation, recorded
 from prodlytics_tests.edge.rig import BridgeProcess, wait_until
 from prodlytics_tests.plant.small_plant import SETTINGS
 
-pytestmark = pytest.mark.xdist_group("edge")
-
 
 @pytest.fixture(scope="module")
 def shop(shared_data: Path) -> list[Observation]:

@@ -19,7 +19,6 @@ from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.formats import sparkplug_wire as w
 from prodlytics_tests.servers.mosquitto import Broker
 
-pytestmark = pytest.mark.xdist_group("edge")
 #: Group, node and device; Press01 is a machine of the demo plant.
 HERE = "spBv1.0/Plant/{}/Edge1"
 

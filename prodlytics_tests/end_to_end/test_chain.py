@@ -21,8 +21,6 @@ from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_r
 from prodlytics_tests.ledger.invariants import broken_rules
 from prodlytics_tests.servers.databases import migrated_database
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 
 @pytest.fixture(scope="module")
 def derived(plain_server: str, story: Path, tmp_path_factory: pytest.TempPathFactory) -> PlantRun:

@@ -21,8 +21,6 @@ from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.test_cli import one_sentence, prodlytics
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 #: The 25 hours of the day on which the clocks go back in Chicago.
 LONG_DAY = "2026-10-31"
 

@@ -18,8 +18,6 @@ from prodlytics_tests.assets.chain_by_hand import arrive, hold_back, run_chain, 
 from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 SECOND = dt.timedelta(seconds=1)
 
 

@@ -18,8 +18,6 @@ from prodlytics.plant.model import Plant
 from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 CLOSED_DAY, CYCLE_SINCE = "2026-10-30", "2026-10-31"
 TOWN_HALL = "plant file: planned stop 2026-10-30 09:00: nothing -> until 2026-10-30 10:00, Town hall"
 NEW_CYCLE = "plant file: ideal_cycle_time_ms of BR-1001 on Press02: 12000 -> 11000"

@@ -10,8 +10,6 @@ import pytest
 from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 #: Buckets of the ledger by machine, date and shift; '' where the calendar has no shift.
 LEDGER = """
     SELECT machine_id, production_date, coalesce(shift, '') AS shift,

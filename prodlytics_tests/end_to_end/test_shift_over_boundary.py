@@ -7,15 +7,12 @@ import datetime as dt
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from prodlytics.automation.schedules import dirty_days
 from prodlytics.datasets.registry import DERIVED
 from prodlytics.plant.model import Plant
 from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_run
 from prodlytics_tests.servers.databases import migrated_database
-
-pytestmark = pytest.mark.xdist_group("end_to_end")
 
 
 def late_night(plant: Plant) -> Plant:

@@ -14,8 +14,6 @@ from prodlytics.simulator.truth import Truth, load_truth
 from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 #: OEE on paper of a shift of Mill01, for the whole shift and for a part of it.
 PAPER = """machine_id,starts_at,ends_at,measure,figure,entered_by,entered_at
 Mill01,2026-11-02T12:00:00Z,2026-11-02T20:30:00Z,oee,0.05,2001,2026-11-02T21:00:00Z

@@ -13,8 +13,6 @@ import pytest
 from prodlytics_tests.real_data.brute_force import Booking, Clock, Span, bookings, days, running_spans
 from prodlytics_tests.real_data.real_run import RealRun, real_run, us
 
-pytestmark = pytest.mark.xdist_group("real_data")
-
 SHOP = Clock(ZoneInfo("Europe/Amsterdam"), dt.time(6))
 FIRST, LAST = dt.date(2012, 1, 2), dt.date(2012, 2, 29)
 #: The days from the first to this one are reported as well.

@@ -23,8 +23,6 @@ from prodlytics_tests.real_data.brute_force import (
 )
 from prodlytics_tests.real_data.real_run import RealRun, real_run
 
-pytestmark = pytest.mark.xdist_group("real_data")
-
 #: The shop's clock; days begin at midnight.
 SHOP = Clock(ZoneInfo("America/New_York"))
 #: The days that are derived, with both changes of the clock; to the end of the file (2018-06-28) it takes 40 s.

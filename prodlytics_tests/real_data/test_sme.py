@@ -13,8 +13,6 @@ import pytest
 from prodlytics_tests.real_data.brute_force import Clock, Hours, days, sme_alarms, sme_items, sme_rows, sme_states
 from prodlytics_tests.real_data.real_run import RealRun, real_run, us
 
-pytestmark = pytest.mark.xdist_group("real_data")
-
 SHOP = Clock(ZoneInfo("Europe/Madrid"))
 FIRST, LAST = dt.date(2022, 8, 31), dt.date(2022, 9, 16)
 

@@ -17,7 +17,6 @@ from prodlytics_tests.edge.rig import bridge, quarantined, wait_until
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.test_cli import one_sentence, prodlytics
 
-pytestmark = pytest.mark.xdist_group("edge")
 Key = tuple[str, str, int]
 
 

@@ -25,8 +25,6 @@ from prodlytics_tests.servers.iot_hub import DEVICE, Hub
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.ports import free_port
 
-pytestmark = pytest.mark.xdist_group("edge")
-
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
