@@ -138,7 +138,9 @@ def _replace_piece(
         # What was computed of a machine that is no longer in the plant file stays as people signed it.
         where = f"({where}) AND t.machine_id = ANY(%(machines_of_the_plant)s)"
         parameters = {**parameters, "machines_of_the_plant": [machine.id for machine in plant.machines]}
-    changes = replace.replace_rows(conn, dataset.name, list(dataset.key), validation.good, where, parameters)
+    last = dataset.span[1] if dataset.span is not None else None
+    open_end = last if last is not None and last not in dataset.required else None
+    changes = replace.replace_rows(conn, name, list(dataset.key), validation.good, where, parameters, open_end)
     causes = Causes(claimed, day_edges(plant, window.start, window.end), f"{name} recomputed")
     _mark_downstream(conn, plant, name, changes, causes)
     _mark_neighbours(conn, dataset, window, validation.good, changes, causes)

@@ -43,6 +43,7 @@ def replace_rows(
     frame: pd.DataFrame,
     where: str,
     params: Mapping[str, Any],
+    open_end: str | None = None,
 ) -> Changes:
     """Make the rows of `table` that match `where` equal to `frame`, in the caller's transaction.
 
@@ -57,6 +58,8 @@ def replace_rows(
         frame: The rows as they should be; a key occurs once.
         where: SQL condition with named parameters, from code and never from input.
         params: Their values.
+        open_end: Column that is empty while a row still lasts. Such a row lasts until its `as_of`, which moves on
+            although nothing about the row is news: it is not among the changes.
     """
     import pandas as pd
 
@@ -99,6 +102,13 @@ def replace_rows(
             " WHERE NOT EXISTS (SELECT FROM {table} t WHERE {same_key})"
         ).format(**names)
     ).rowcount
+    if open_end is not None:
+        conn.execute(
+            sql.SQL(
+                "UPDATE {table} t SET as_of = n.as_of FROM replacement n"
+                " WHERE {same_key} AND t.{open_end} IS NULL AND t.as_of IS DISTINCT FROM n.as_of"
+            ).format(**names, open_end=sql.Identifier(open_end))
+        )
     changed = pd.concat(
         [part for part in (old.assign(side="old"), new.assign(side="new")) if len(part)]
         or [old.assign(side=pd.Series(dtype=object))],
