@@ -25,7 +25,9 @@ class Window:
     """A half-open span [start, end) of production days, UTC.
 
     Attributes:
-        as_of: The earlier of now and the newest sample: what the rows computed from it can know.
+        as_of: What the rows computed from it can know: the earlier of now and the newest sample, but of closed days no
+            less than that they are over. Where every feed died, their rest is told as unknown, and what comes later
+            restates it.
         cover_until: How far the timeline is told: to the end of closed days, in the running one to `as_of`.
     """
 
@@ -69,4 +71,4 @@ def make_window(start: dt.datetime, end: dt.datetime, now: dt.datetime, newest: 
     """A window from its span, the clock and the newest event time in the store (None: nothing there yet)."""
     as_of = min(now, newest or now)
     cover = end if end <= now else max(start, as_of)
-    return Window(start, end, as_of, min(cover, end))
+    return Window(start, end, max(as_of, cover) if end <= now else as_of, min(cover, end))

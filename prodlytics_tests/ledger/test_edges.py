@@ -189,3 +189,24 @@ def test_days_that_were_never_told_to_their_end_are_asked_for(url: str) -> None:
     assert unfinished_days(plant, chain.database, tick) == {str(day) for day in (SATURDAY, SUNDAY)}
     chain.derive(SATURDAY, SUNDAY)
     assert unfinished_days(plant, chain.database, tick) == set()
+
+
+def test_what_comes_after_a_day_in_which_every_feed_died_restates_it(url: str) -> None:
+    """The line is cut 10 hours into the day; the day is closed, and what was buffered comes after it."""
+    plant = small_plant(0, machines=1)
+    chain = Chain(plant, url)
+    begin, cut, end = opens(plant, FRIDAY), opens(plant, FRIDAY, 10), opens(plant, FRIDAY, 24)
+    load(url, plant, [*states((begin, RUNNING)), *beats(begin, cut)], "before the cut")
+    chain.derive(FRIDAY)
+    assert rows(url, "SELECT count(*) FROM restatements WHERE dataset = 'oee_hourly'") == [(0,)]
+    load(url, plant, [*states((cut + dt.timedelta(hours=2), FAULT)), *beats(cut, end)], "what was buffered")
+    chain.derive(FRIDAY)
+    told = rows(
+        url,
+        "SELECT column_name, count(*), min(time_bucket), sum(new_value - old_value) FROM restatements"
+        " WHERE column_name = 'run_time_us' AND dataset = 'oee_hourly' GROUP BY column_name",
+    )
+    # Nobody knew anything after the last sample, ten minutes before the cut; it ran on for two hours.
+    assert told == [("run_time_us", 3, cut - dt.timedelta(hours=1), 130 * 60_000_000)]
+    later = "SELECT count(*), min(revision), max(revision) FROM oee_hourly WHERE time_bucket >= '2026-03-06 22:00+00'"
+    assert rows(url, later) == [(14, 2, 2)]
