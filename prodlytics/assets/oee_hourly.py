@@ -64,7 +64,7 @@ def oee_hourly(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import events_of, of_machine, percent, seconds, together
+    from prodlytics.assets.inputs import of_machine, parts_of, percent, seconds, together
     from prodlytics.kpi.oee import roll_up
     from prodlytics.kpi.oee_hourly import derive_oee_hourly
 
@@ -72,7 +72,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
     for machine in plant.machines:
         ledger = of_machine(conn, "select_ledger", machine.id, window.start, window.end)
         ledger_us += round(seconds(ledger) * 1e6)
-        events = events_of(conn, machine.id, window.start, window.end)
+        events = parts_of(conn, machine.id, window.start, window.end)
         rows.append(derive_oee_hourly(plant, machine, ledger, events, window.start, window.end, window.as_of))
     hours = together(rows)
     total = roll_up(hours.assign(plant=plant.plant), ["plant"], plant.convention)

@@ -58,7 +58,7 @@ def oee_shift(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import events_of, of_machine, together
+    from prodlytics.assets.inputs import of_machine, parts_of, together
     from prodlytics.kpi.oee_shift import derive_oee_shift
 
     dates, start, end = _dates(conn, plant, window)
@@ -67,7 +67,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
             plant,
             machine,
             of_machine(conn, "select_ledger", machine.id, start, end),
-            events_of(conn, machine.id, start, end),
+            parts_of(conn, machine.id, start, end),
             of_machine(conn, "select_orders", machine.id, start, end),
             start,
             end,
