@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from prodlytics.db.frames import read, read_many
+from prodlytics.db.frames import read, read_many, read_packed
 from prodlytics.db.queries import sql
 
 if TYPE_CHECKING:
@@ -33,14 +33,10 @@ def of_machine(
     return read(conn, sql(query), {"machine_id": machine_id, "start": start, "end": end, **more})
 
 
-def parts_of(
-    conn: psycopg.Connection, machine_id: str, start: dt.datetime, end: dt.datetime, query: str = "select_parts"
-) -> pd.DataFrame:
-    """Counted parts of a machine: a month of a fast one are 80,000 rows, and reading them is most of the work.
-
-    `query` reads fewer: `select_rejects`, or `select_lossy_parts` for what the ledger and the orders do not say.
-    """
-    return read_many(conn, sql(query), {"machine_id": machine_id, "start": start, "end": end})
+def parts_of(conn: psycopg.Connection, machine_id: str, start: dt.datetime, end: dt.datetime) -> pd.DataFrame:
+    """Counted parts of a machine in order of time, type and key: a month of a fast one are 110,000 rows."""
+    asked = {"machine_id": machine_id, "start": start, "end": end}
+    return read_packed(conn, sql("select_parts"), asked, ("time", "since"))
 
 
 def samples(

@@ -15,10 +15,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prodlytics.assets.inputs import CONTEXT_SAMPLES, of_machine, samples, silences, together
+from prodlytics.assets.inputs import CONTEXT_SAMPLES, of_machine, parts_of, samples, silences, together
 from prodlytics.assets.machine_states import metrics_of, runs_of
 from prodlytics.assets.window import Window
-from prodlytics.db.frames import read_many
 from prodlytics.db.queries import sql
 from prodlytics.plant.calendar import plan_rows, production_date_of, production_day
 
@@ -213,6 +212,6 @@ def _events(
         span.as_of,
         silences(conn, machine, span, said, metrics, query="select_silences"),
     )
-    stored = read_many(conn, sql("select_parts"), {"machine_id": machine.id, "start": since, "end": start})
+    stored = parts_of(conn, machine.id, since, start)
     made = derived.rows[stored.columns]
     return together([made.iloc[0:0], stored, made])

@@ -84,7 +84,7 @@ def _of_machine(
     end: dt.datetime,
     as_of: dt.datetime,
 ) -> pd.DataFrame:
-    from prodlytics.assets.inputs import of_machine, parts_of
+    from prodlytics.assets.inputs import of_machine
     from prodlytics.kpi.losses import derive_losses
 
     stops = of_machine(conn, "select_stop_span", machine.id, start, end)
@@ -93,7 +93,7 @@ def _of_machine(
         machine,
         of_machine(conn, "select_ledger", machine.id, start, end),
         of_machine(conn, "select_ledger", machine.id, stops["starts_at"].iloc[0].to_pydatetime(), start),
-        parts_of(conn, machine.id, start, end, "select_lossy_parts"),
+        of_machine(conn, "select_lossy_parts", machine.id, start, end),
         of_machine(conn, "select_orders", machine.id, start, end),
         of_machine(conn, "select_scrap", machine.id, start, end),
         shifts[shifts["machine_id"] == machine.id],

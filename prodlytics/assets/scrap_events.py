@@ -42,7 +42,7 @@ def scrap_events(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, parts_of, together
+    from prodlytics.assets.inputs import of_machine, together
     from prodlytics.db.frames import read
     from prodlytics.db.queries import sql
     from prodlytics.kpi.scrap_events import derive_scrap_events
@@ -54,7 +54,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         wide = of_machine(conn, "select_scrap_span", machine.id, window.start, window.end)
         start, end = (wide[column].iloc[0].to_pydatetime() for column in ("starts_at", "ends_at"))
         spans[machine.id] = (start, end)
-        events = parts_of(conn, machine.id, start, end, "select_rejects")
+        events = of_machine(conn, "select_rejects", machine.id, start, end)
         scrap = derive_scrap_events(
             plant,
             machine,

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from prodlytics.db.replace import Changes
     from prodlytics.plant.model import Machine, Plant
 
-#: PostgreSQL counts its instants from 2000.
-_EPOCH_US = 946_684_800_000_000
-
 
 def sensor_delivery(plant: Plant) -> dg.AssetsDefinition:
     """The asset for this plant."""
@@ -70,10 +67,9 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
 
 
 def _of_machine(conn: psycopg.Connection, plant: Plant, machine: Machine, window: Window) -> pd.DataFrame:
-    import numpy as np
 
     from prodlytics.assets.inputs import of_machine
-    from prodlytics.db.frames import read
+    from prodlytics.db.frames import read, unpack_times
     from prodlytics.db.queries import sql
     from prodlytics.kpi.sensor_delivery import USUAL_DAYS, Day, derive_sensor_delivery
     from prodlytics.plant.calendar import production_date_of
@@ -84,10 +80,7 @@ def _of_machine(conn: psycopg.Connection, plant: Plant, machine: Machine, window
         inside = (ledger["starts_at"] >= start) & (ledger["starts_at"] < end)
         days.append(Day.of(production_date_of(plant, start), start, end, ledger[inside]))
     sent = of_machine(conn, "select_sample_times", machine.id, window.start, window.end)
-    times = {
-        (metric, code): np.frombuffer(packed or b"", dtype=">i8").astype(np.int64) + _EPOCH_US
-        for metric, code, packed in sent.itertuples(index=False)
-    }
+    times = {(metric, code): unpack_times(packed) for metric, code, packed in sent.itertuples(index=False)}
     before = {"machine_id": machine.id, "first": days[0].date, "days": USUAL_DAYS}
     return derive_sensor_delivery(machine, days, times, read(conn, sql("select_usual_delivery"), before), window.as_of)
 

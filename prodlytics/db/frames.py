@@ -6,7 +6,7 @@ float64, dates as datetime.date, missing text as None. Does not belong here: tel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -95,11 +95,48 @@ def read_many(
     return frame
 
 
+def read_packed(
+    conn: psycopg.Connection[Any], query: LiteralString, params: Mapping[str, Any], packed: Sequence[str]
+) -> pd.DataFrame:
+    """The same frame as `read`, for a hundred thousand rows that are alike in all but their instants.
+
+    Args:
+        conn: Where to ask.
+        query: Gives one row for each kind of row.
+        params: Its parameters.
+        packed: Columns that hold the instants of all rows of that kind, as `timestamptz_send` gives them, each in the
+            same order.
+
+    Returns:
+        One row per instant, in the order of the first of those columns; at the same instant in the order of the kinds.
+    """
+    import numpy as np
+
+    kinds = read(conn, query, params)
+    instants = [np.frombuffer(b"".join(kinds[name]), dtype=">i8").astype(np.int64) for name in packed]
+    kind = np.repeat(np.arange(len(kinds)), [len(value) // 8 for value in kinds[packed[0]]])
+    order = np.argsort(instants[0], kind="stable")
+    rows = kinds.iloc[kind[order]].reset_index(drop=True)
+    return rows.assign(**{name: _as_times(since[order]) for name, since in zip(packed, instants, strict=True)})
+
+
+def unpack_times(packed: bytes | None) -> npt.NDArray[np.int64]:
+    """Instants packed by `timestamptz_send` as microseconds since 1970."""
+    import numpy as np
+
+    return np.frombuffer(packed or b"", dtype=">i8").astype(np.int64) + _PG_EPOCH_US
+
+
 def _times(values: tuple[Any, ...]) -> pd.Series:
+    import numpy as np
+
+    return _as_times(np.array([_NO_TIME if v is None else v for v in values] if None in values else values, np.int64))
+
+
+def _as_times(since_2000: npt.NDArray[np.int64]) -> pd.Series:
     import numpy as np
     import pandas as pd
 
-    since_2000 = np.array([_NO_TIME if v is None else v for v in values] if None in values else values, dtype=np.int64)
     instants = (since_2000 + _PG_EPOCH_US).view("datetime64[us]")
     instants[since_2000 == _NO_TIME] = np.datetime64("NaT")
     return pd.Series(instants).dt.tz_localize("UTC")

@@ -49,7 +49,7 @@ def test_the_same_losses(plain_database: str, kind: str, seed: int) -> None:
         ledger, orders, scrap = (
             of_machine(conn, f"select_{name}", "M1", start, end) for name in ("ledger", "orders", "scrap")
         )
-        parts = [parts_of(conn, "M1", start, end, query) for query in ("select_lossy_parts", "select_parts")]
+        parts = [of_machine(conn, "select_lossy_parts", "M1", start, end), parts_of(conn, "M1", start, end)]
     machine, before = where.machines[0], ledger.iloc[:0]
     few, every = (
         derive_losses(where, machine, ledger, before, read, orders, scrap, shifts, start, end, now) for read in parts
