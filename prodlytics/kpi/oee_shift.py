@@ -137,20 +137,22 @@ def _groups(
     pieces: Ledger, part_of_piece: spans.ObjectArray, cells: Ledger, parts: Parts
 ) -> tuple[spans.IntArray, pd.DataFrame]:
     """Number of the group of each piece and then of each counted part, and the groups in order."""
-    of_part = cells.rows[["production_date", "shift"]].iloc[parts.row]
-    every = pd.concat(
-        [
-            pieces.rows[["production_date", "shift"]].assign(part_number=part_of_piece),
-            of_part.assign(part_number=parts.rows["part_number"].to_numpy(dtype=object)),
-        ],
-        ignore_index=True,
-    )
-    for name in ("shift", "part_number"):
-        every[name] = every[name].where(every[name].notna(), "")
-    grouped = every.groupby(GROUP, sort=True)
-    keys = every.drop_duplicates(GROUP).sort_values(GROUP).reset_index(drop=True)
-    number: spans.IntArray = grouped.ngroup().to_numpy().astype(np.int64)
-    return number, keys
+    # Dates and shifts are compared once for each row of the ledger: a hundred thousand parts lie in a few thousand.
+    rows = pd.concat([pieces.rows[["production_date", "shift"]], cells.rows[["production_date", "shift"]]])
+    of_member = np.concatenate([np.arange(len(pieces.start)), len(pieces.start) + parts.row])
+    made = np.concatenate([part_of_piece, parts.rows["part_number"].to_numpy(dtype=object)])
+    number = np.zeros(len(of_member), dtype=np.int64)
+    values = {}
+    for name, column in (("production_date", rows["production_date"]), ("shift", rows["shift"]), ("part_number", made)):
+        told = np.asarray(column, dtype=object)
+        code, values[name] = pd.factorize(np.where(spans.missing(told), "", told), sort=True)
+        number = number * len(values[name]) + (code if name == "part_number" else code[of_member])
+    group, found = pd.factorize(number, sort=True)
+    code, keys = found, {}
+    for name in reversed(GROUP):
+        code, place = np.divmod(code, len(values[name]))
+        keys[name] = values[name][place]
+    return group.astype(np.int64), pd.DataFrame(keys)[GROUP]
 
 
 def _extent(
