@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import psycopg
 
-    from prodlytics.plant.model import Plant
+    from prodlytics.assets.inputs import Spans
+    from prodlytics.plant.model import Machine, Plant
 
 #: A stop of half a shift is one somebody should have acted on.
 LONG_STOP_MIN = 240.0
@@ -46,29 +47,15 @@ def downtime_events(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, together
+    from prodlytics.assets.inputs import as_arrays, of_each, span_of_each, together, widened
     from prodlytics.kpi.downtime_events import derive_downtime_events
 
     rows, lost = [], []
-    spans = {}
-    for machine in plant.machines:
-        wide = of_machine(conn, "select_stop_span", machine.id, window.start, window.end)
-        start, end = (wide[column].iloc[0].to_pydatetime() for column in ("starts_at", "ends_at"))
-        spans[machine.id] = (start, end)
-        states = of_machine(conn, "select_states", machine.id, start, end)
-        entries = of_machine(conn, "select_entries", machine.id, start, end)
-        rows.append(
-            derive_downtime_events(
-                plant,
-                machine,
-                states,
-                of_machine(conn, "select_plan", machine.id, start, end),
-                entries,
-                of_machine(conn, "select_orders", machine.id, start, end),
-                window.as_of,
-            )
-        )
-        lost.append(_without_stop(conn, window, machine.id, entries))
+    spans = widened(conn, "select_stop_span", span_of_each(plant, window.start, window.end))
+    asked = ("select_states", "select_plan", "select_entries", "select_orders")
+    for machine, states, plan, entries, orders in of_each(conn, plant, spans, *asked):
+        rows.append(derive_downtime_events(plant, machine, states, plan, entries, orders, window.as_of))
+        lost.append(_without_stop(conn, window, machine, spans, states, entries))
     stops = together(rows)
     return Derivation(
         stops,
@@ -76,17 +63,20 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         " AS span (machine_id, starts_at, ends_at)"
         " WHERE span.machine_id = t.machine_id"
         " AND time_start >= span.starts_at AND time_start < span.ends_at)",
-        {
-            "machines": list(spans),
-            "starts": [start for start, _ in spans.values()],
-            "ends": [end for _, end in spans.values()],
-        },
+        as_arrays(spans),
         checks=(_no_overlap(stops), _attached(together(lost)), _long(stops)),
         numbers={"stops": int(stops["stop_id"].nunique())},
     )
 
 
-def _without_stop(conn: psycopg.Connection, window: Window, machine_id: str, entries: pd.DataFrame) -> pd.DataFrame:
+def _without_stop(
+    conn: psycopg.Connection,
+    window: Window,
+    machine: Machine,
+    spans: Spans,
+    states: pd.DataFrame,
+    entries: pd.DataFrame,
+) -> pd.DataFrame:
     """Entries that begin in the window, are over, and overlap no stop of the machine, however far they reach."""
     from prodlytics.assets.inputs import of_machine
     from prodlytics.kpi.downtime_events import entries_without_stop
@@ -95,9 +85,9 @@ def _without_stop(conn: psycopg.Connection, window: Window, machine_id: str, ent
     mine = entries[(entries["kind"] == "undo") | ((entries["starts_at"] >= window.start) & over)]
     mine = mine[(mine["kind"] == "undo") | (mine["starts_at"] < min(window.end, window.cover_until))]
     until = mine["ends_at"].max()
-    # The longest may reach into stops behind the window.
-    end = window.end if not until > window.end else until.to_pydatetime()
-    return entries_without_stop(of_machine(conn, "select_states", machine_id, window.start, end), mine)
+    if until > spans[machine.id][1]:  # the longest may reach into stops behind the window
+        states = of_machine(conn, "select_states", machine.id, window.start, until.to_pydatetime())
+    return entries_without_stop(states, mine)
 
 
 def _attached(lost: pd.DataFrame) -> Check:

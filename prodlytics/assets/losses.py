@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from prodlytics.assets.causes import Causes
     from prodlytics.db.replace import Changes
-    from prodlytics.plant.model import Machine, Plant
+    from prodlytics.plant.model import Plant
 
 
 def losses(plant: Plant) -> dg.AssetsDefinition:
@@ -56,15 +56,29 @@ def losses(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import together
+    from prodlytics.assets.inputs import of_each, span_of_each, together, widened
     from prodlytics.db.frames import read
     from prodlytics.db.queries import sql
+    from prodlytics.kpi.losses import derive_losses
 
     dates, start, end = _dates(conn, plant, window)
     shifts = read(conn, sql("select_shifts_of_dates"), {"dates": dates})
     # A machine that is no longer in the plant file keeps its rows and is not computed again.
     shifts = shifts[shifts["machine_id"].isin([machine.id for machine in plant.machines])]
-    rows = together([_of_machine(conn, plant, machine, shifts, start, end, window.as_of) for machine in plant.machines])
+    spans = span_of_each(plant, start, end)
+    # Stops are counted where they began.
+    before = {machine_id: (began, start) for machine_id, (began, _) in widened(conn, "select_stop_span", spans).items()}
+    earlier = {machine.id: ledger for machine, ledger in of_each(conn, plant, before, "select_ledger")}
+    asked = ("select_ledger", "select_lossy_parts", "select_orders", "select_scrap")
+    rows = together(
+        [
+            derive_losses(
+                plant, machine, ledger, earlier[machine.id], events, orders, scrap,
+                shifts[shifts["machine_id"] == machine.id], start, end, window.as_of,
+            )
+            for machine, ledger, events, orders, scrap in of_each(conn, plant, spans, *asked)
+        ]
+    )  # fmt: skip
     rows = rows[rows["production_date"].isin(dates)].reset_index(drop=True)
     return Derivation(
         rows,
@@ -72,34 +86,6 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         {"dates": dates},
         checks=(_balance(shifts, rows), _have_a_cost(rows)),
         numbers={"production_dates": len(dates), "lost_hours": float(rows["loss_us"].sum() / 3.6e9)},
-    )
-
-
-def _of_machine(
-    conn: psycopg.Connection,
-    plant: Plant,
-    machine: Machine,
-    shifts: pd.DataFrame,
-    start: dt.datetime,
-    end: dt.datetime,
-    as_of: dt.datetime,
-) -> pd.DataFrame:
-    from prodlytics.assets.inputs import of_machine
-    from prodlytics.kpi.losses import derive_losses
-
-    stops = of_machine(conn, "select_stop_span", machine.id, start, end)
-    return derive_losses(
-        plant,
-        machine,
-        of_machine(conn, "select_ledger", machine.id, start, end),
-        of_machine(conn, "select_ledger", machine.id, stops["starts_at"].iloc[0].to_pydatetime(), start),
-        of_machine(conn, "select_lossy_parts", machine.id, start, end),
-        of_machine(conn, "select_orders", machine.id, start, end),
-        of_machine(conn, "select_scrap", machine.id, start, end),
-        shifts[shifts["machine_id"] == machine.id],
-        start,
-        end,
-        as_of,
     )
 
 

@@ -41,22 +41,17 @@ def machine_time(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, together
+    from prodlytics.assets.inputs import of_each, span_of_each, together
     from prodlytics.kpi.machine_time import derive_machine_time
     from prodlytics.report.explain_markdown import time_table
 
+    spans = span_of_each(plant, window.start, window.end)
     ledger = together(
         [
-            derive_machine_time(
-                plant,
-                machine,
-                of_machine(conn, "select_plan", machine.id, window.start, window.end),
-                of_machine(conn, "select_states", machine.id, window.start, window.end),
-                of_machine(conn, "select_stops", machine.id, window.start, window.end),
-                window.start,
-                window.end,
+            derive_machine_time(plant, machine, plan, states, stops, window.start, window.end)
+            for machine, plan, states, stops in of_each(
+                conn, plant, spans, "select_plan", "select_states", "select_stops"
             )
-            for machine in plant.machines
         ]
     ).assign(as_of=window.as_of)
     ledger["as_of"] = ledger["as_of"].astype("datetime64[us, UTC]")

@@ -64,15 +64,14 @@ def oee_hourly(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, parts_of, percent, seconds, together
+    from prodlytics.assets.inputs import of_each, percent, seconds, span_of_each, together
     from prodlytics.kpi.oee import roll_up
     from prodlytics.kpi.oee_hourly import derive_oee_hourly
 
     rows, ledger_us = [], 0
-    for machine in plant.machines:
-        ledger = of_machine(conn, "select_ledger", machine.id, window.start, window.end)
+    spans = span_of_each(plant, window.start, window.end)
+    for machine, ledger, events in of_each(conn, plant, spans, "select_ledger", "select_parts"):
         ledger_us += round(seconds(ledger) * 1e6)
-        events = parts_of(conn, machine.id, window.start, window.end)
         rows.append(derive_oee_hourly(plant, machine, ledger, events, window.start, window.end, window.as_of))
     hours = together(rows)
     total = roll_up(hours.assign(plant=plant.plant), ["plant"], plant.convention)

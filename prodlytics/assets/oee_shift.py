@@ -58,24 +58,18 @@ def oee_shift(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, parts_of, together
+    from prodlytics.assets.inputs import of_each, span_of_each, together
     from prodlytics.kpi.oee_shift import derive_oee_shift
 
     dates, start, end = _dates(conn, plant, window)
-    rows = [
-        derive_oee_shift(
-            plant,
-            machine,
-            of_machine(conn, "select_ledger", machine.id, start, end),
-            parts_of(conn, machine.id, start, end),
-            of_machine(conn, "select_orders", machine.id, start, end),
-            start,
-            end,
-            window.as_of,
-        )
-        for machine in plant.machines
-    ]
-    shifts = together(rows)
+    spans = span_of_each(plant, start, end)
+    asked = ("select_ledger", "select_parts", "select_orders")
+    shifts = together(
+        [
+            derive_oee_shift(plant, machine, ledger, events, orders, start, end, window.as_of)
+            for machine, ledger, events, orders in of_each(conn, plant, spans, *asked)
+        ]
+    )
     shifts = shifts[shifts["production_date"].isin(dates)].reset_index(drop=True)
     return Derivation(
         shifts,

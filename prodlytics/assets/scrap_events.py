@@ -42,30 +42,19 @@ def scrap_events(plant: Plant) -> dg.AssetsDefinition:
 
 
 def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
-    from prodlytics.assets.inputs import of_machine, together
+    from prodlytics.assets.inputs import as_arrays, of_each, span_of_each, together, widened
     from prodlytics.db.frames import read
     from prodlytics.db.queries import sql
     from prodlytics.kpi.scrap_events import derive_scrap_events
 
     costs = read(conn, sql("select_part_costs"))
     rows, rejected, scrapped = [], 0.0, 0.0
-    spans = {}
-    for machine in plant.machines:
-        wide = of_machine(conn, "select_scrap_span", machine.id, window.start, window.end)
-        start, end = (wide[column].iloc[0].to_pydatetime() for column in ("starts_at", "ends_at"))
-        spans[machine.id] = (start, end)
-        events = of_machine(conn, "select_rejects", machine.id, start, end)
-        scrap = derive_scrap_events(
-            plant,
-            machine,
-            events,
-            of_machine(conn, "select_entries", machine.id, start, end),
-            costs,
-            of_machine(conn, "select_plan", machine.id, start, end),
-            start,
-            end,
-            window.as_of,
-        )
+    spans = widened(conn, "select_scrap_span", span_of_each(plant, window.start, window.end))
+    for machine, events, entries, plan in of_each(
+        conn, plant, spans, "select_rejects", "select_entries", "select_plan"
+    ):
+        start, end = spans[machine.id]
+        scrap = derive_scrap_events(plant, machine, events, entries, costs, plan, start, end, window.as_of)
         # A neighbouring day that was never planned is not derived here either: its own run will do it.
         inside = (scrap["time"] >= window.start) & (scrap["time"] < window.end)
         rows.append(scrap[inside | scrap["production_date"].notna()])
@@ -78,11 +67,7 @@ def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivati
         "EXISTS (SELECT FROM unnest(%(machines)s::text[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])"
         " AS span (machine_id, starts_at, ends_at)"
         " WHERE span.machine_id = t.machine_id AND time >= span.starts_at AND time < span.ends_at)",
-        {
-            "machines": list(spans),
-            "starts": [start for start, _ in spans.values()],
-            "ends": [end for _, end in spans.values()],
-        },
+        as_arrays(spans),
         checks=(
             Check(
                 "scrap_equals_rejects",

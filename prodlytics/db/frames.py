@@ -95,24 +95,18 @@ def read_many(
     return frame
 
 
-def read_packed(
-    conn: psycopg.Connection[Any], query: LiteralString, params: Mapping[str, Any], packed: Sequence[str]
-) -> pd.DataFrame:
-    """The same frame as `read`, for a hundred thousand rows that are alike in all but their instants.
+def unpacked(kinds: pd.DataFrame, packed: Sequence[str]) -> pd.DataFrame:
+    """A frame with a row for each of a hundred thousand instants, from one with a row for each kind of instant.
 
     Args:
-        conn: Where to ask.
-        query: Gives one row for each kind of row.
-        params: Its parameters.
-        packed: Columns that hold the instants of all rows of that kind, as `timestamptz_send` gives them, each in the
-            same order.
+        kinds: What all instants of a kind have in common.
+        packed: Columns that hold the instants of a kind as `timestamptz_send` gives them, each in the same order.
 
     Returns:
-        One row per instant, in the order of the first of those columns; at the same instant in the order of the kinds.
+        The same columns in order of the first of those; at the same instant in the order of the kinds.
     """
     import numpy as np
 
-    kinds = read(conn, query, params)
     instants = [np.frombuffer(b"".join(kinds[name]), dtype=">i8").astype(np.int64) for name in packed]
     kind = np.repeat(np.arange(len(kinds)), [len(value) // 8 for value in kinds[packed[0]]])
     order = np.argsort(instants[0], kind="stable")

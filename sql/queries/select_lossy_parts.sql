@@ -6,12 +6,13 @@ FROM production_events e
 LEFT JOIN LATERAL (
     SELECT o.part_number
     FROM work_orders o
-    WHERE o.machine_id = e.machine_id AND o.started_at <= e.time AND (o.ended_at IS NULL OR o.ended_at > e.time)
+    WHERE e.since IS NOT NULL AND e.part_number IS NOT NULL
+      AND o.machine_id = e.machine_id AND o.started_at <= e.time AND (o.ended_at IS NULL OR o.ended_at > e.time)
     ORDER BY o.started_at DESC, o.work_order COLLATE "C" DESC
     LIMIT 1
-) in_work ON e.since IS NOT NULL AND e.part_number IS NOT NULL
+) in_work ON true
 WHERE e.machine_id = %(machine_id)s AND e.time >= %(start)s AND e.time < %(end)s
-  AND e.event_type IN ('cycle_complete', 'reject', 'rework')
+  AND e.event_type NOT IN ('state_change', 'alarm')
   AND (e.reject_count > 0 OR e.rework_count > 0
        OR (e.since IS NOT NULL AND e.part_number IS NOT NULL AND e.part_number IS DISTINCT FROM in_work.part_number))
 ORDER BY e.time, e.event_type, e.event_key
