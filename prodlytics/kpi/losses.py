@@ -18,7 +18,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +26,7 @@ from prodlytics.datasets.registry import DATASETS
 from prodlytics.kpi import spans
 from prodlytics.kpi.loss_rates import MONEY_DIGITS, Rates
 from prodlytics.kpi.oee_shift import ledger_by_part
-from prodlytics.kpi.reject_losses import reject_losses
+from prodlytics.kpi.reject_losses import Group, ScrapTold, reject_losses
 from prodlytics.plant.model import Convention, Machine, Plant
 
 COLUMNS = list(DATASETS["losses"].columns)
@@ -91,8 +90,8 @@ def derive_losses(
     shifts = shifts.sort_values(GROUP, kind="stable").reset_index(drop=True)
     pieces = ledger_by_part(plant, ledger, events, orders)
     rejects, scrap_of_group = reject_losses(plant, machine, ledger, events, scrap, rates, start, end)
-    parts = [_stops(plant.convention, pieces, before, rates), _speed(plant, shifts, rates), rejects]
-    rows = _add_up(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
+    timed = rates.priced(_joined([_stops(plant.convention, pieces, before), _speed(plant, shifts)]))
+    rows = _add_up(_joined([timed, rejects]))
     rows = rows.assign(
         machine_id=np.full(len(rows), machine.id, dtype=object),
         currency=np.full(len(rows), plant.currency, dtype=object),
@@ -148,10 +147,15 @@ def excluded_buckets(convention: Convention) -> set[str]:
     return {bucket for bucket, choice in choices if choice == "excluded"}
 
 
-def _stops(convention: Convention, pieces: pd.DataFrame, before: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """All rows; the empty frames have no types to give."""
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+
+def _stops(convention: Convention, pieces: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     """Time of the ledger that is lost; `occurrences` counts each stop once per loss and reason, where that began."""
     counted = LOSS_OF_BUCKET.keys() - excluded_buckets(convention)
-    every = pd.concat([before.assign(part_number=""), pieces] if len(before) else [pieces], ignore_index=True)
+    every = _joined([pieces, before.assign(part_number="")])
     lost = every[every["bucket"].isin(counted)].sort_values("starts_at", kind="stable").reset_index(drop=True)
     lost = lost.assign(
         loss=lost["bucket"].map(LOSS_OF_BUCKET),
@@ -162,10 +166,10 @@ def _stops(convention: Convention, pieces: pd.DataFrame, before: pd.DataFrame, r
     lost = lost.assign(occurrences=first.astype(np.float64))
     if len(before) and len(pieces):
         lost = lost[lost["starts_at"] >= pieces["starts_at"].min()]
-    return rates.priced(lost.groupby(KEY, sort=True)[["loss_us", "occurrences"]].sum().reset_index())
+    return lost.groupby(KEY, sort=True)[["loss_us", "occurrences"]].sum().reset_index()
 
 
-def _speed(plant: Plant, shifts: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+def _speed(plant: Plant, shifts: pd.DataFrame) -> pd.DataFrame:
     """Running time beyond the ideal cycles of what was made; all of it where there is no ideal cycle."""
     ideal = shifts["ideal_time_us"].to_numpy(dtype=np.float64)
     judged = ~np.isnan(ideal)
@@ -182,7 +186,7 @@ def _speed(plant: Plant, shifts: pd.DataFrame, rates: Rates) -> pd.DataFrame:
         occurrences=np.nan,
         flag=np.where(flag == "", spans.NOTHING, flag),
     )
-    return rates.priced(rows[rows["loss_us"] != 0].reset_index(drop=True))
+    return rows[rows["loss_us"] != 0]
 
 
 def _add_up(parts: pd.DataFrame) -> pd.DataFrame:
@@ -200,26 +204,34 @@ def _add_up(parts: pd.DataFrame) -> pd.DataFrame:
     return sums.reset_index()
 
 
-def _placed(rows: pd.DataFrame, shifts: pd.DataFrame, scrap: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+def _placed(rows: pd.DataFrame, shifts: pd.DataFrame, scrap: dict[Group, ScrapTold], rates: Rates) -> pd.DataFrame:
     """With the extent of their group's time and the fingerprint of what they were computed from.
 
     Scrap of a group without time (entered for a shift in which the ledger knows nothing) lies where it was entered.
     """
-    groups = rows[GROUP].drop_duplicates().merge(
-        shifts[[*GROUP, "starts_at", "ends_at", "fingerprint"]], on=GROUP, how="left"
-    ).merge(scrap, on=GROUP, how="left")  # fmt: skip
-    here = groups["starts_at"].notna()
-    prints = [
-        hashlib.sha256(f"{row['fingerprint']}|{row['told']}|{rates.told(row['production_date'])}".encode()).hexdigest()
-        for row in groups.to_dict("records")
-    ]
-    groups = groups.assign(
-        starts_at=_times(groups["starts_at"].where(here, groups["first_time"])),
-        ends_at=_times(groups["ends_at"].where(here, groups["last_time"] + pd.Timedelta(1, "us"))),
+    known = {
+        (date, shift, part): (start, end, fingerprint)
+        for date, shift, part, start, end, fingerprint in zip(
+            *(shifts[name] for name in GROUP),
+            spans.to_us(shifts["starts_at"]).tolist(),
+            spans.to_us(shifts["ends_at"]).tolist(),
+            shifts["fingerprint"],
+            strict=True,
+        )
+    }
+    placed: dict[Group, tuple[int, int, str]] = {}
+    groups: list[Group] = list(zip(*(rows[name] for name in GROUP), strict=True))
+    for group in groups:
+        if group not in placed:
+            entered = scrap.get(group)
+            start, end, fingerprint = known.get(group, (None, None, None))
+            if start is None:
+                start, end = (entered.first_us, entered.last_us + 1) if entered else (spans.MISSING, spans.MISSING)
+            told = f"{fingerprint}|{entered.text if entered else None}|{rates.told(group[0])}"
+            placed[group] = (start, end, hashlib.sha256(told.encode()).hexdigest())
+    starts, ends, prints = zip(*(placed[group] for group in groups), strict=True) if groups else ((), (), ())
+    return rows.assign(
+        starts_at=spans.from_us(np.array(starts, dtype=np.int64)),
+        ends_at=spans.from_us(np.array(ends, dtype=np.int64)),
         fingerprint=np.array(prints, dtype=object),
     )
-    return rows.merge(groups[[*GROUP, "starts_at", "ends_at", "fingerprint"]], on=GROUP, how="left")
-
-
-def _times(column: pd.Series[Any]) -> pd.Series[Any]:
-    return pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")

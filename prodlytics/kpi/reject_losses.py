@@ -10,6 +10,7 @@ money, but no time of the ledger.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,17 @@ START_UP = ("startup", "start_up")
 GROUP = ["production_date", "shift", "part_number"]
 _COSTS = ["material_cost", "labor_cost", "machine_cost"]
 _TOLD = ["time", "event_key", "quantity", "scrap_reason", "scrap_category", *_COSTS]
+#: Production date, shift and part.
+Group = tuple[dt.date, str, str]
+
+
+@dataclass(frozen=True)
+class ScrapTold:
+    """The scrap of a group: its first and last instant in microseconds, and all of it as text, for a fingerprint."""
+
+    first_us: int
+    last_us: int
+    text: str
 
 
 def reject_losses(
@@ -35,7 +47,7 @@ def reject_losses(
     rates: Rates,
     start: dt.datetime,
     end: dt.datetime,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, dict[Group, ScrapTold]]:
     """Losses to rejects and rework, one row for each explanation of each event.
 
     Args:
@@ -50,8 +62,7 @@ def reject_losses(
 
     Returns:
         Rows as `Rates.priced` gives them with production_date, shift, part_number, loss (defects or startup),
-        reason_code, loss_us, occurrences (parts). And the scrap of each group: production_date, shift, part_number,
-        first_time, last_time, told (all of it as text, for a fingerprint).
+        reason_code, loss_us, occurrences (parts). And the scrap of each group.
     """
     made = _bad_parts(plant, machine, ledger, events, start, end)
     scrap = scrap.sort_values(["time", "event_key"], kind="stable").reset_index(drop=True)
@@ -60,10 +71,20 @@ def reject_losses(
     windows = start_up_windows(machine, ledger)
     explained = _explained(scrap, made, event, windows, rates)
     rest = _unexplained(plant, scrap, made, event, windows, rates)
-    told = scrap[_TOLD].astype(str).agg("|".join, axis=1) if len(scrap) else pd.Series(dtype=object)
-    groups = scrap.assign(told=told).groupby(GROUP, sort=True)
-    of_group = groups.agg(first_time=("time", "min"), last_time=("time", "max"), told=("told", "\n".join))
-    return pd.concat([explained, rest], ignore_index=True), of_group.reset_index()
+    return pd.concat([explained, rest], ignore_index=True), _told(scrap)
+
+
+def _told(scrap: pd.DataFrame) -> dict[Group, ScrapTold]:
+    lines = map("|".join, zip(*(scrap[name].astype(str) for name in _TOLD), strict=True))
+    of_group: dict[Group, list[tuple[int, str]]] = {}
+    for *group, time, line in zip(
+        *(scrap[name] for name in GROUP), spans.to_us(scrap["time"]).tolist(), lines, strict=True
+    ):
+        of_group.setdefault((group[0], group[1], group[2]), []).append((time, line))
+    return {
+        group: ScrapTold(told[0][0], told[-1][0], "\n".join(line for _, line in told))
+        for group, told in of_group.items()
+    }
 
 
 def start_up_windows(machine: Machine, ledger: pd.DataFrame) -> tuple[spans.IntArray, spans.IntArray]:
