@@ -25,9 +25,12 @@ test: $(STAMP) check
 	@$(BIN)/python -m prodlytics_tests.servers
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-## How fast, against the guide's way on the same data: benchmarks/results. DAYS=31 for a quick look.
+## How fast: KPIs against the guide's way on the same data, the bridge beside a bare subscriber; benchmarks/results.
+## `make bench DAYS=31 QUICK=--quick` for a quick look.
 DAYS := 365
+QUICK :=
 bench: $(STAMP)
+	@$(BIN)/python -W ignore -m benchmarks.bridge $(QUICK)
 	@$(BIN)/python -W ignore -m benchmarks.kpi --days $(DAYS)
 
 check: $(STAMP)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +19,7 @@ from typing import Any
 import dagster as dg
 
 from benchmarks import floor, guide
+from benchmarks.machine import machine, verdict
 from prodlytics.assets.resources import Database
 from prodlytics.backfill import RANGE_END, RANGE_START
 from prodlytics.db import embedded
@@ -41,8 +39,6 @@ KPIS = ("machine_config", "plan_calendar", "downtime_events", "scrap_events", "m
 #: The least that gives what the guide's loop gives: a row for each machine and hour.
 OEE_ONLY = ("machine_config", "plan_calendar", "downtime_events", "machine_time", "oee_hourly")
 SAMPLE_HOURS = 240
-#: Others on this machine: measured before we are busy ourselves.
-_BUSY_BEFORE = os.getloadavg()[0]
 
 
 def main() -> None:
@@ -60,7 +56,12 @@ def main() -> None:
         finally:
             embedded.stop(home)
     RESULTS.mkdir(exist_ok=True)
-    results = {"machine": _machine(), "days": days, "machines": len(plant.machines), **results}
+    results = {
+        "machine": {**machine(), "dagster": dg.__version__},
+        "days": days,
+        "machines": len(plant.machines),
+        **results,
+    }
     (RESULTS / "kpi.json").write_text(json.dumps(results, indent=1) + "\n")
     (RESULTS / "kpi.md").write_text(_table(results))
     print(_table(results))
@@ -170,19 +171,7 @@ def _seconds(what: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cpus": os.cpu_count(), "python": platform.python_version(), "dagster": dg.__version__,
-        "commit": commit.stdout.strip(), "at": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
-        "load_average": round(_BUSY_BEFORE, 1),
-    }  # fmt: skip
-
-
 def _table(results: dict[str, Any]) -> str:
-    def verdict(holds: bool) -> str:
-        return "pass" if holds else "falls short"
-
     growth = results["growth"]
     per_day = [step["ms_per_machine_day"] for step in growth]
     beyond = results["hourly_beyond_empty_seconds"]

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prodlytics.db.unprivileged import identity
 from prodlytics_tests.servers.databases import drop_all
@@ -49,12 +50,40 @@ def running() -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def durable() -> Iterator[str]:
+    """URL of a server of the caller's own that flushes every commit to the disk: for what is measured.
+
+    Raises:
+        Unavailable: This machine cannot have it; says why.
+    """
+    programs = _home() / "root"
+    with TemporaryDirectory(prefix="state-", dir=programs.parent) as name:
+        home = Path(name)
+        home.chmod(0o755)
+        (home / "root").symlink_to(programs)
+        data = home / "data"
+        _create(home, data, _CONFIGURATION.replace("fsync = off", "fsync = on"))
+        try:
+            yield _serve(home, data)
+        finally:
+            _run(home, "pg_ctl", "-D", str(data), "-m", "fast", "-w", "stop")
+
+
 def _start() -> str:
-    root = unpack(_NAME, _PACKAGES.split(), [f"{_POSTGRES}/bin", f"{_POSTGRES}/lib"])
-    home = root.parent
+    home = _home()
     data = home / "data"
     if not data.exists():
-        _create(home, data)
+        _create(home, data, _CONFIGURATION)
+    return _serve(home, data)
+
+
+def _home() -> Path:
+    return unpack(_NAME, _PACKAGES.split(), [f"{_POSTGRES}/bin", f"{_POSTGRES}/lib"]).parent
+
+
+def _serve(home: Path, data: Path) -> str:
+    """Start the server unless it runs."""
     status = _run(home, "pg_ctl", "-D", str(data), "status", check=False)
     if status != 0:
         port = free_port()
@@ -70,7 +99,7 @@ def _stop() -> None:
     _run(home, "pg_ctl", "-D", str(home / "data"), "-m", "fast", "-w", "stop")
 
 
-def _create(home: Path, data: Path) -> None:
+def _create(home: Path, data: Path, settings: str) -> None:
     """Make the data folder, under another name until it is whole."""
     half, password, log = home / "data.half", home / "password", home / "server.log"
     shutil.rmtree(half, ignore_errors=True)
@@ -84,7 +113,7 @@ def _create(home: Path, data: Path) -> None:
         "--encoding=UTF8", "--locale=C.UTF-8",
     )  # fmt: skip
     with (half / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-        configuration.write(_CONFIGURATION)
+        configuration.write(settings)
     half.rename(data)
 
 
