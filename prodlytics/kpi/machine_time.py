@@ -89,6 +89,32 @@ def derive_machine_time(
             f"{machine.id}: plan_calendar says nothing about {hole.isoformat()}; materialize it first"
         )
 
+    told = _told(states, plan, stops, in_state, in_plan, in_stop)
+    hour = np.searchsorted(hours, starts, side="right").astype(np.int64) - 1
+    new = spans.changes(starts, ends, [hour, *(spans.codes(values) for values in told.values())])
+    rows = int(new.sum())
+    return pd.DataFrame(
+        {
+            "machine_id": np.full(rows, machine.id, dtype=object),
+            "starts_at": spans.from_us(starts[new]),
+            "ends_at": spans.from_us(ends[spans.last_of_runs(new)]),
+            **{name: values[new] for name, values in told.items()},
+            "time_bucket": spans.from_us(hours[hour[new]]),
+            "as_of": spans.from_us(np.full(rows, _as_of(states, as_of), dtype=np.int64)),
+        },
+        columns=COLUMNS,
+    )
+
+
+def _told(
+    states: pd.DataFrame,
+    plan: pd.DataFrame,
+    stops: pd.DataFrame,
+    in_state: spans.IntArray,
+    in_plan: spans.IntArray,
+    in_stop: spans.IntArray,
+) -> dict[str, spans.ObjectArray]:
+    """What is said of each piece of time, by column: its row of states, plan and stops is given, -1 for none."""
     state = spans.pick(spans.texts(states["state"]), in_state)
     state[in_state < 0] = "unknown"
     planned_for = spans.texts(plan["plan"])[in_plan]
@@ -96,32 +122,13 @@ def derive_machine_time(
     # A stop has its name on the time that is lost to it, and on no other.
     lost = (in_stop >= 0) & ~np.isin(bucket, ("running", "not_scheduled", "break", "unknown"))
     in_stop = np.where(lost, in_stop, -1)
-    stop_id = spans.pick(spans.texts(stops["stop_id"]), in_stop)
-    reason = spans.pick(spans.texts(stops["reason_code"]), in_stop)
-    shift = spans.texts(plan["shift"])[in_plan]
-    date = spans.texts(plan["production_date"])[in_plan]
-    hour = np.searchsorted(hours, starts, side="right") - 1
-
-    attributes = (bucket, planned_for, state, reason, stop_id, shift, date)
-    new = spans.changes(starts, ends, [hour.astype(np.int64), *(spans.codes(values) for values in attributes)])
-    known_at = _as_of(states, as_of)
-    return pd.DataFrame(
-        {
-            "machine_id": np.full(int(new.sum()), machine.id, dtype=object),
-            "starts_at": spans.from_us(starts[new]),
-            "ends_at": spans.from_us(ends[spans.last_of_runs(new)]),
-            "bucket": bucket[new],
-            "plan": planned_for[new],
-            "state": state[new],
-            "reason_code": reason[new],
-            "stop_id": stop_id[new],
-            "shift": shift[new],
-            "production_date": date[new],
-            "time_bucket": spans.from_us(hours[hour[new]]),
-            "as_of": spans.from_us(np.full(int(new.sum()), known_at, dtype=np.int64)),
-        },
-        columns=COLUMNS,
-    )
+    return {
+        "bucket": bucket,
+        "plan": planned_for,
+        "state": state,
+        **{name: spans.pick(spans.texts(stops[name]), in_stop) for name in ("reason_code", "stop_id")},
+        **{name: spans.texts(plan[name])[in_plan] for name in ("shift", "production_date")},
+    }
 
 
 def _hours(plant: Plant, plan: pd.DataFrame, start: dt.datetime, end: dt.datetime) -> spans.IntArray:

@@ -170,6 +170,8 @@ def test_computing_runs_do_not_wait_for_each_other(
     with conn.transaction(), other.transaction():
         hold(conn, version)
         hold(other, version)
+        held = conn.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        assert held.fetchone() == (2,)
 
 
 class DiedError(Exception):

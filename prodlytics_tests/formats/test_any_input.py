@@ -34,7 +34,7 @@ TIMES = st.one_of(ODD, st.sampled_from([T, T + YEAR_MS, T - YEAR_MS, 0, -1, 2**6
 QUALITIES = st.one_of(ODD, st.sampled_from([True, False, 0, 64, 192, 500]))
 
 
-def explains(parsed: Parsed) -> None:
+def assert_explained(parsed: Parsed) -> None:
     """What holds of every answer of a parse function."""
     good, bad = parsed.good, parsed.bad
     assert parsed.seen == len(good) + len(bad)
@@ -86,7 +86,7 @@ JSON_MESSAGES = st.builds(
 @example([message(sample(q=10**400), sample(v=10**400), sample(t=10**400), sample(t=str(10**400)))])
 @example([message(sample(tag="Nobody.Knows.Me", v=float("nan"), q=False))])
 def test_kepserverex(payloads: list[bytes]) -> None:
-    explains(kepserverex.parse_messages(payloads, RULES, "test"))
+    assert_explained(kepserverex.parse_messages(payloads, RULES, "test"))
 
 
 PLAIN_PAYLOADS = st.one_of(
@@ -103,7 +103,7 @@ TOPICS = st.one_of(TEXT, st.sampled_from(["plain/AB/Press01/X", "plain/AB/Press0
 @example([plain.Value("plain/AB/Press01/X", b'{"value": 1, "timestamp_ms": 1e400}', NOW_US)])
 @example([plain.Value("plain/AB/Press01/X", b"[" * 4_000, NOW_US)])
 def test_plain(values: list[plain.Value]) -> None:
-    explains(plain.parse_values(values, "plain/{channel}/{device}/{tag}", RULES, "test"))
+    assert_explained(plain.parse_values(values, "plain/{channel}/{device}/{tag}", RULES, "test"))
 
 
 NUMBERS = st.integers(0, 2**64 - 1) | st.sampled_from([T, T + YEAR_MS, T - YEAR_MS, 0])
@@ -146,7 +146,7 @@ def test_sparkplug(batches: list[list[sparkplug.Received]]) -> None:
     sessions: Sessions = NO_SESSIONS
     for batch in batches:
         reading = sparkplug.parse_messages(batch, sessions, RULES, "test")
-        explains(reading.parsed)
+        assert_explained(reading.parsed)
         again = sparkplug.parse_messages(batch, sessions, RULES, "test")
         assert again.sessions == reading.sessions
         assert again.rebirths == reading.rebirths
@@ -217,7 +217,7 @@ ANSWERS = st.builds(
 @example(b"<a>" * 50_000)
 def test_mtconnect(body: bytes) -> None:
     answer = mtconnect.parse_answer(body, RULES, "test")
-    explains(answer.parsed)
+    assert_explained(answer.parsed)
     assert answer.header is not None or answer.error is not None or len(answer.parsed.bad) or answer.parsed.seen
     mtconnect.parse_devices(body)
 
@@ -225,12 +225,14 @@ def test_mtconnect(body: bytes) -> None:
 @pytest.mark.parametrize("unit", [b"{", b"\x00", b"\x12", b"<a>", b"1"])
 def test_ten_megabytes(unit: bytes) -> None:
     payload = unit * (TEN_MB // len(unit))
-    explains(kepserverex.parse_messages([payload], RULES, "test"))
-    explains(plain.parse_values([plain.Value("plain/AB/Press01/X", payload, NOW_US)], "plain/{a}/{b}/{c}", RULES, "x"))
+    assert_explained(kepserverex.parse_messages([payload], RULES, "test"))
+    assert_explained(
+        plain.parse_values([plain.Value("plain/AB/Press01/X", payload, NOW_US)], "plain/{a}/{b}/{c}", RULES, "x")
+    )
     for kind in ("NBIRTH", "NDATA", "NDEATH"):
         received = sparkplug.Received(f"spBv1.0/AB/{kind}/Press01", payload, NOW_US)
-        explains(sparkplug.parse_messages([received], NO_SESSIONS, RULES, "test").parsed)
-    explains(mtconnect.parse_answer(payload, RULES, "test").parsed)
+        assert_explained(sparkplug.parse_messages([received], NO_SESSIONS, RULES, "test").parsed)
+    assert_explained(mtconnect.parse_answer(payload, RULES, "test").parsed)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def test_another_connection_with_our_id_is_reported(
         twin.disconnect()
         twin.loop_stop()
         wait_until(lambda: counts(hub) == machine.said, "the hub has all")
+        assert counts(hub) == stored(plain_database) == machine.said
         machine.leave()
 
 
