@@ -6,6 +6,7 @@ on it; derivations read the plant file itself.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -40,7 +41,10 @@ def machine_config(plant: Plant) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
         import pandas as pd
 
+        from prodlytics.sources.live_sources import store_live_sources
+
         with database.connect() as conn:
+            store_live_sources(conn, plant, dt.datetime.now(dt.UTC))
             version = version_of_run(context, conn, plant)
             told, gone = latest_changes(conn, SHOWN), machines_gone(conn, plant)
         rows = pd.DataFrame([row for machine in plant.machines for row in _rows(plant, machine)])

@@ -26,6 +26,7 @@ from prodlytics.edge.spool import AlreadyRunningError
 from prodlytics.formats.sample import Parsed, losers_of
 from prodlytics.formats.sparkplug_session import NodeId
 from prodlytics.plant.model import Plant
+from prodlytics.sources.live_sources import store_live_sources
 from prodlytics.sources.touched import concerned
 
 if TYPE_CHECKING:
@@ -127,6 +128,12 @@ class Store:
                 raise AlreadyRunningError(
                     f"Another bridge feeds plant {self._feeds.plant.plant} into this database. Stop it first."
                 )
+            try:
+                # What is written from now on can be read in the live views, though no Dagster ever runs.
+                store_live_sources(conn, self._feeds.plant, dt.datetime.now(dt.UTC))
+            except psycopg.errors.UndefinedTable as error:
+                conn.close()
+                raise DatabaseUnavailable("The database is older than this bridge: migrate it first.") from error
             self._conn = conn
         return self._conn
 

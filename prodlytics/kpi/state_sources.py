@@ -120,7 +120,7 @@ def from_counts(
     working = np.zeros(len(count))
     np.maximum.at(working, which, needed)
     end = np.append(count[1:], max(until, int(count[-1])))
-    pause = end - count > _longest_cycle_us(plant, machine, count)
+    pause = end - count > longest_pause_us(plant, machine, count)
     # Nobody knows yet which part the machine is working on since its last count.
     worked = np.minimum(np.append(working[1:], 0.0), longest_work_us)
     resumed = np.where(pause, np.maximum(end - worked, count), count).astype(np.int64)
@@ -130,7 +130,8 @@ def from_counts(
     return Said(start[kept], stop[kept], state[kept], np.full(int(kept.sum()), None, dtype=object))
 
 
-def _longest_cycle_us(plant: Plant, machine: Machine, at: spans.IntArray) -> rates.FloatArray:
+def longest_pause_us(plant: Plant, machine: Machine, at: spans.IntArray) -> rates.FloatArray:
+    """How long a machine that only counts may be without a count, at each instant, before it is idle."""
     cycles = CYCLES_WITHOUT_COUNT * rates.ideal_cycle_ms(plant, machine, at, max) * 1000.0
     micro_stop = rates.in_force(plant, [machine.micro_stop_s], at, max) * 1e6
     return np.asarray(np.fmax(cycles, micro_stop), dtype=np.float64)

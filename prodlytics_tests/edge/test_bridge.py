@@ -6,6 +6,9 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, quarantined, stored, wait_until
@@ -65,6 +68,35 @@ def test_poison_is_explained_and_stops_nobody(mosquitto: Broker, database: str, 
         wait_until(lambda: len(quarantined(database)) == len(poison) + 1, "each bad one explained")
         assert sorted(reason for reason, _ in quarantined(database)) == sorted([*poison, "bad_json"])
         assert running.health() == (True, [])
+        machine.leave()
+
+
+def test_a_dashboard_sees_what_was_published_without_a_dagster_run(
+    mosquitto: Broker, database: str, tmp_path: Path
+) -> None:
+    """The live views of a database in which nothing was ever derived."""
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT), psycopg.connect(database, autocommit=True) as conn:
+        machine = Machine(mosquitto.port)
+
+        def says(tag: str, value: float) -> None:
+            sample = {"id": f"AB_Line1.Press01.{tag}", "v": value, "q": True, "t": int(time.time() * 1000)}
+            machine.says(json.dumps({"timestamp": sample["t"], "values": [sample]}).encode())
+
+        def shown() -> tuple[Any, ...] | None:
+            return conn.execute(
+                "SELECT s.state, s.native_state, p.good_count FROM live_machine_status s"
+                " JOIN live_production p USING (machine_id) WHERE s.machine_id = 'Press01'"
+            ).fetchone()
+
+        says("MachineState", 1)
+        says("PartCountGood", 500)
+        wait_until(lambda: shown() == ("running", "1", 0), "running, and the first reading is no part")
+        says("PartCountGood", 501)
+        wait_until(lambda: shown() == ("running", "1", 1), "one part more")
+        says("MachineState", 3)
+        wait_until(lambda: shown() == ("fault", "3", 1), "in fault")
+        assert len(conn.execute("SELECT FROM live_machine_status").fetchall()) == 12
+        assert conn.execute("SELECT count(*) FROM machine_states").fetchone() == (0,)
         machine.leave()
 
 
