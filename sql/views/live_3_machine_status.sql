@@ -28,9 +28,9 @@ LEFT JOIN LATERAL (
     WHERE t.machine_id = m.machine_id
 ) heard ON true
 LEFT JOIN LATERAL (
-    SELECT s.time, s.word, s.good FROM tag t
+    SELECT s.* FROM tag t
     CROSS JOIN LATERAL (
-        SELECT n.time, native_word(n.value, n.value_text) AS word, n.quality >= 192 AS good
+        SELECT n.time, n.value, n.value_text, native_word(n.value, n.value_text) AS word, n.quality >= 192 AS good
         FROM telemetry_sample n WHERE n.tag_id = t.tag_id ORDER BY n.time DESC LIMIT 1
     ) s
     WHERE t.machine_id = m.machine_id AND t.metric_name = m.state_metric AND m.state_source = 'telemetry'
@@ -42,9 +42,12 @@ LEFT JOIN LATERAL (
     SELECT s.state, s.state_started_at, s.ends_at FROM machine_states s
     WHERE s.machine_id = m.machine_id ORDER BY s.starts_at DESC LIMIT 1
 ) told ON true
-LEFT JOIN LATERAL (
-    SELECT p.last_count_at FROM live_production p WHERE m.state_source = 'counts' AND p.machine_id = m.machine_id
-) parts ON true
+CROSS JOIN LATERAL (
+    -- A join would read the counters of all machines.
+    SELECT CASE WHEN m.state_source = 'counts' THEN
+        (SELECT p.last_count_at FROM live_production p WHERE p.machine_id = m.machine_id)
+    END AS last_count_at
+) parts
 CROSS JOIN LATERAL (
     SELECT CASE
         WHEN m.state_source = 'operator' THEN CASE WHEN told.state IS NULL THEN 'nothing_booked' END
@@ -78,6 +81,10 @@ LEFT JOIN LATERAL (
         SELECT o.time FROM telemetry_sample o
         WHERE o.tag_id = t.tag_id AND o.time < said.time AND o.time > same.from_time
           AND CASE
+                  -- Polled states mostly say the same again.
+                  WHEN said.good AND o.quality >= 192 AND o.value_text IS NOT DISTINCT FROM said.value_text
+                       AND o.value IS NOT DISTINCT FROM said.value
+                  THEN false
                   WHEN now_in.state <> 'unknown'
                   THEN o.quality < 192 OR coalesce(native_word(o.value, o.value_text) <> ALL (same.words), true)
                   ELSE o.quality >= 192 AND EXISTS (
