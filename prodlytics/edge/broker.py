@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: How long the broker keeps our messages while we are away.
 SESSION_S = 14 * 86_400
-KEEPALIVE_S = 30
+KEEPALIVE_S = 15
 log = structlog.get_logger("prodlytics.bridge")
 
 

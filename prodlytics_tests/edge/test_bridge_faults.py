@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from prodlytics_tests.edge.rig import Machine, bridge, stored, wait_until
 from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.servers.mosquitto import Broker
 
+#: Of the brokers of these tests, as in deploy/mosquitto.
+AUTOSAVE_S = 5
 QUICK = {"BRIDGE_HOLD_S": "1", "BRIDGE_PATIENCE_S": "2"}
 
 
@@ -77,6 +81,56 @@ def test_a_broker_that_restarts_or_dies_loses_nothing_it_acknowledged(
         machine.say(100)
         wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
         assert stored(database) == machine.said
+        machine.leave()
+
+
+@pytest.mark.parametrize("how", ["cut", "go_dead"])
+def test_a_network_that_goes_away_loses_nothing(mosquitto: Broker, database: str, tmp_path: Path, how: str) -> None:
+    """The cable to the broker: pulled out, or whole to look at and nothing comes through."""
+    cable = Wire(f"mqtt://127.0.0.1:{mosquitto.port}")
+    far = replace(mosquitto, port=cable.port)
+    with bridge(far, database, tmp_path, DEMO_PLANT) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(100)
+        getattr(cable, how)()
+        machine.say(300)
+        wait_until(lambda: any("No broker" in problem for problem in running.health()[1]), "it says so")
+        machine.say(100)
+        cable.mend()
+        wait_until(lambda: len(stored(database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(database) == machine.said
+        wait_until(lambda: running.health() == (True, []), "well again")
+        machine.leave()
+    cable.close()
+
+
+def test_a_broker_that_dies_with_nobody_there_loses_at_most_what_came_since_it_saved(
+    mosquitto: Broker, plain_database: str, tmp_path: Path
+) -> None:
+    """What cannot be saved: nobody else had what Mosquitto had not yet written, every five seconds.
+
+    The bound is what is published in one interval and the second in which the broker looks whether it is over.
+    """
+    with bridge(mosquitto, plain_database, tmp_path, DEMO_PLANT) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(10)
+        wait_until(lambda: stored(plain_database) == machine.said, "the session is there")
+        running.stop()
+        published: dict[int, float] = {}
+        until = time.monotonic() + 12
+        while time.monotonic() < until:
+            machine.say(1)
+            published[max(machine.said)] = time.monotonic()
+            time.sleep(0.02)
+        mosquitto.kill()
+        died = time.monotonic()
+        mosquitto.start()
+        running.start()
+        machine.say(10)
+        wait_until(lambda: max(machine.said) in stored(plain_database), f"the last one stored: {running.log}")
+        lost = sorted(set(machine.said) - set(stored(plain_database)))
+        assert all(died - published[one] < AUTOSAVE_S + 1 for one in lost)
+        assert lost == sorted(published)[len(published) - len(lost) :], "what is lost is the newest, without holes"
         machine.leave()
 
 

@@ -1,4 +1,4 @@
-"""A network cable to the database that can be cut, or go dead while everybody still believes in it.
+"""A network cable to a server that can be cut, or go dead while everybody still believes in it.
 
 Belongs here: a TCP relay on loopback. Does not belong here: what is said over it.
 """
@@ -23,7 +23,8 @@ class Wire:
         self._lines: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         login = parts.netloc.rpartition("@")[0]
-        self.url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self._listener.getsockname()[1]}"))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self.port}"))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
