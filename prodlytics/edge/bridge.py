@@ -11,6 +11,7 @@ so.
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -118,6 +119,8 @@ class Bridge:
         self.probe.start()
         try:
             self._greet()
+            # What is loaded stays: looking through pandas for garbage takes as long as several batches.
+            gc.freeze()
             self._broker.start()
             if self._forwarder is not None:
                 self._forwarder.start()

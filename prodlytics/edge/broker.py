@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from prodlytics.edge.client import Client
 from prodlytics.edge.inbox import Message
 from prodlytics.edge.sparkplug_host import Presence
 
@@ -111,9 +112,7 @@ class Broker:
         self.connected = threading.Event()
         self.disconnected_at: float | None = None if address is None else time.monotonic()
         self.why = "not connected yet"
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True
-        )
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_connect_fail = self._on_connect_fail
@@ -141,9 +140,8 @@ class Broker:
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Tell the broker that messages are safe. Those of an earlier connection are left: it sends them again."""
-        for message in messages:
-            if message.mid and message.connection == self._connection:
-                self._client.ack(message.mid, 1)
+        if self.connected.is_set():
+            self._client.acknowledge([one.mid for one in messages if one.mid and one.connection == self._connection])
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Send a message with quality of service 0; whether it went out, which is no promise that it arrives."""

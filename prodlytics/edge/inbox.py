@@ -41,6 +41,7 @@ class Inbox:
         self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._wake_at, self._wake_at_bytes = 1, max_bytes
 
     def put(self, message: Message) -> None:
         """Add a message; waits while the inbox is full, unless it is empty or closed."""
@@ -49,7 +50,8 @@ class Inbox:
                 self._changed.wait()
             self._messages.append(message)
             self._bytes += len(message.payload)
-            self._changed.notify_all()
+            if len(self._messages) >= self._wake_at or self._bytes >= self._wake_at_bytes:
+                self._changed.notify_all()
 
     def take(self, most: int, most_bytes: int, wait_s: float, linger_s: float) -> list[Message]:
         """The oldest messages, at most so many; empty if none came in `wait_s`.
@@ -58,18 +60,21 @@ class Inbox:
             most: How many.
             most_bytes: Of how many bytes together; the first one always.
             wait_s: How long to wait for the first.
-            linger_s: How long to gather more from then on: a commit for every message would cost a core.
+            linger_s: How long the first one waits for more, from its arrival: a commit for every message would cost a
+                core. Nobody is woken meanwhile, unless there is enough for a batch.
         """
         with self._changed:
+            self._wake_at, self._wake_at_bytes = 1, most_bytes
             self._changed.wait_for(lambda: self._messages or self._closed, wait_s)
             if not self._messages:
                 return []
-            until = time.monotonic() + linger_s
-            while len(self._messages) < most and self._bytes < most_bytes and not self._closed:
-                left = until - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
+            self._wake_at = most
+            waited_s = time.time() - self._messages[0].arrived_us / 1e6
+            self._changed.wait_for(
+                lambda: len(self._messages) >= most or self._bytes >= most_bytes or self._closed,
+                # Our clock may be set while we wait.
+                min(max(linger_s - waited_s, 0.0), linger_s),
+            )
             taken: list[Message] = []
             size = 0
             while self._messages and len(taken) < most:

@@ -20,7 +20,6 @@ from prodlytics.formats.sample import (
     BAD_COLUMNS,
     GOOD_QUALITY,
     NO_TIME,
-    SAMPLE_COLUMNS,
     Flags,
     Floats,
     Ints,
@@ -174,6 +173,7 @@ def _good(raw: RawSamples, keep: Flags, origin: str) -> pd.DataFrame:
     count = int(keep.sum())
     unit = raw.unit if raw.unit is not None else units(raw.metric)
     code = raw.native_code
+    # In the order of SAMPLE_COLUMNS: told the columns as well, pandas takes twice as long.
     columns: dict[str, object] = {
         "time": utc_times(raw.us[keep]),
         "machine_id": raw.machine[keep],
@@ -188,7 +188,7 @@ def _good(raw: RawSamples, keep: Flags, origin: str) -> pd.DataFrame:
         "origin": constant(origin, count),
         "position": raw.position[keep],
     }
-    return pd.DataFrame(columns, columns=list(SAMPLE_COLUMNS))
+    return pd.DataFrame(columns)
 
 
 def _filled(code: pd.Categorical) -> pd.Categorical:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,8 @@ BAD_COLUMNS = ("position", "reason", "detail", "payload", "event_time", "machine
 GOOD_QUALITY, UNCERTAIN_QUALITY, BAD_QUALITY = 192, 64, 0
 #: numpy's own "not a time", so that an int64 array of microseconds can be viewed as datetime64.
 NO_TIME = np.iinfo(np.int64).min
+
+_UTC_TIME = pd.DatetimeTZDtype("us", "UTC")
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -93,7 +96,7 @@ def unit_of(metric_name: str) -> str | None:
 
 def utc_times(microseconds: Ints) -> pd.Series:
     """Microseconds since 1970 as `datetime64[us, UTC]`; `NO_TIME` becomes NaT."""
-    return pd.Series(microseconds.view("datetime64[us]")).dt.tz_localize("UTC")
+    return pd.Series(microseconds.view("datetime64[us]"), dtype=_UTC_TIME)
 
 
 def storable(text: str) -> bool:
@@ -120,6 +123,18 @@ def payload_of(record: object, limit: int = 2000) -> str:
 
 def bad_rows(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """A frame of `BAD_COLUMNS` from row dictionaries; `event_time` is microseconds since 1970 or missing."""
+    if not rows:
+        return _nothing_bad()
+    return _bad_rows(rows)
+
+
+@cache
+def _nothing_bad() -> pd.DataFrame:
+    """Made once: it took a seventh of the time of a small batch."""
+    return _bad_rows([])
+
+
+def _bad_rows(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows), columns=list(BAD_COLUMNS), dtype=object)
     times = np.array([NO_TIME if t is None else t for t in frame["event_time"]], dtype=np.int64)
     frame["event_time"] = utc_times(times)

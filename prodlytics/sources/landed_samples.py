@@ -85,5 +85,4 @@ def _store(
     # Where a row took another's place the store has not grown: what there is more of is the loser, in quarantine.
     counts.stored += written.stored - int((written.conflicts["position"] == -1).sum())
     counts.heard(parsed.good["time"].min().to_pydatetime(), parsed.good["time"].max().to_pydatetime())
-    pairs = written.touched[["machine_id", "time"]].itertuples(index=False)
-    touched.update((machine, time.to_pydatetime()) for machine, time in pairs)
+    touched |= written.touched

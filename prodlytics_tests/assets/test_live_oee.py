@@ -45,7 +45,7 @@ def store(url: str, rows: list[Row], ingested_at: dt.datetime | None = None) -> 
     """Store samples and leave marks, as the loader does."""
     with connect(url) as conn:
         written = write_samples(conn, batch(rows), ingested_at=ingested_at or dt.datetime.now(dt.UTC))
-        touched = [(machine, time.to_pydatetime()) for machine, time in written.touched.to_numpy()]
+        touched = written.touched
         for dataset in ("machine_states", "production_events"):
             dirty.mark(conn, dataset, touched, "arrived")
 
