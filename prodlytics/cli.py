@@ -208,7 +208,8 @@ def bridge(
 def simulate(
     mqtt: Annotated[bool, typer.Option("--mqtt", help="Publish to the broker of PRODLYTICS_MQTT_URL.")] = False,
     form: Annotated[
-        str, typer.Option("--format", help="kepserverex (100 samples a message), kepserverex-single or plain.")
+        str,
+        typer.Option("--format", help="kepserverex (100 samples a message), kepserverex-single, plain or sparkplug."),
     ] = "kepserverex",
     speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How many times real time.")] = 1.0,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Samples of sensors per second, in all.")] = None,

@@ -1,6 +1,7 @@
 """Samples as messages of the formats the bridge reads.
 
-Belongs here: topic and payload. Does not belong here: sending (`publish.py`), which samples there are (`live.py`).
+Belongs here: topic and payload of the JSON formats. Does not belong here: Sparkplug B, which has sessions
+(`sparkplug.py`), sending (`publish.py`), which samples there are (`live.py`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from prodlytics.plant.model import Feed, Plant
 from prodlytics.simulator.live import Sample
 from prodlytics.simulator.mishaps import sent_name
 
-Format = Literal["kepserverex", "kepserverex-single", "plain"]
+Format = Literal["kepserverex", "kepserverex-single", "plain", "sparkplug"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 #: What the gateway of KEPServerEX puts into one message.
 SAMPLES_PER_MESSAGE = 100
+#: Machine and metric.
+Tag = tuple[str, str]
 
 
 class NoFeedError(Exception):
@@ -26,11 +29,21 @@ class NoFeedError(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """A message, and the samples it holds."""
+    """A message.
+
+    Attributes:
+        topic: Its topic.
+        payload: Its payload.
+        samples: The samples it holds.
+        qos: Quality of service.
+        birth: Whether others cannot be read without it: nothing befalls it on purpose.
+    """
 
     topic: str
     payload: bytes
     samples: tuple[Sample, ...] = ()
+    qos: int = 1
+    birth: bool = False
 
 
 class Writer:
@@ -45,20 +58,24 @@ class Writer:
         self.per_message = SAMPLES_PER_MESSAGE if form == "kepserverex" else 1
         self._form = form
         self._names = {machine.id: sent_name(plant, machine.id) for machine in plant.machines}
-        self._feed = _feed(plant, "plain" if form == "plain" else "kepserverex")
+        self._feed = feed_of(plant, "plain" if form == "plain" else "kepserverex")
         self._fields = {name: self._feed.fields.get(name, usual) for name, usual in _KEPSERVEREX.items()}
 
-    def write(self, samples: Sequence[Sample], now_ms: int) -> Message:
-        """One message of at most `per_message` samples, sent at `now_ms` (milliseconds since 1970 UTC)."""
+    def write(self, samples: Sequence[Sample], now_ms: int) -> list[Message]:
+        """The message of at most `per_message` samples, sent at `now_ms` (milliseconds since 1970 UTC)."""
         if self._form == "plain":
             (one,) = samples
             said = {"value": one.value if one.text is None else one.text, "timestamp_ms": one.time_ms}
-            return Message(self._plain_topic(one), _json(said), (one,))
+            return [Message(self._plain_topic(one), _json(said), (one,))]
         records = [self._record(one) for one in samples]
         if self._form == "kepserverex-single":
-            return Message(self._topic, _json(records[0]), tuple(samples))
+            return [Message(self._topic, _json(records[0]), tuple(samples))]
         whole = {self._fields["published_at"]: now_ms, self._fields["values"]: records}
-        return Message(self._topic, _json(whole), tuple(samples))
+        return [Message(self._topic, _json(whole), tuple(samples))]
+
+    def numbered(self, message: Message) -> Message:
+        """The message as it leaves: these formats do not count theirs."""
+        return message
 
     def unknown_machine(self, now_ms: int) -> Message:
         """A sample of a machine nobody configured."""
@@ -96,7 +113,12 @@ _KEPSERVEREX = {
 }  # fmt: skip
 
 
-def _feed(plant: Plant, form: str) -> Feed:
+def feed_of(plant: Plant, form: str) -> Feed:
+    """The first feed of the plant that reads a format.
+
+    Raises:
+        NoFeedError: There is none.
+    """
     for feed in plant.feeds:
         if feed.format == form:
             return feed

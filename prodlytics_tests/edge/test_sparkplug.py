@@ -23,17 +23,6 @@ from prodlytics_tests.servers.mosquitto import Broker
 HERE = "spBv1.0/Plant/{}/Edge1"
 
 
-@pytest.fixture
-def plant(tmp_path: Path) -> Path:
-    """The demo plant, which also hears Sparkplug."""
-    text = DEMO_PLANT.read_text(encoding="utf-8")
-    feeds = "feeds:\n  - {name: sparkplug, topic: spBv1.0/#, format: sparkplug}\n"
-    assert "\nfeeds:\n" in text
-    path = tmp_path / "plant.yaml"
-    path.write_text(text.replace("\nfeeds:\n", "\n" + feeds), encoding="utf-8")
-    return path
-
-
 class EdgeNode:
     """Answers to a rebirth as the specification wants it; quality of service 0 for all it says, 1 for its will."""
 
@@ -134,9 +123,9 @@ def state_of_host(mosquitto: Broker) -> Iterator[list[dict[str, object]]]:
 
 
 def test_birth_data_death_and_the_same_aliases_in_a_new_session(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+    mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:
-    with bridge(mosquitto, database, tmp_path, plant) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         node = EdgeNode(mosquitto.port)
         node.measures(300)
         wait_until(lambda: good(database) == node.said, f"all of the first session: {running.log}")
@@ -151,13 +140,11 @@ def test_birth_data_death_and_the_same_aliases_in_a_new_session(
         again.leaves()
 
 
-def test_sessions_go_through_the_spool_in_their_order(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
-) -> None:
+def test_sessions_go_through_the_spool_in_their_order(mosquitto: Broker, database: str, tmp_path: Path) -> None:
     """The database is away while a session ends and another takes over its aliases; batches are tried many times."""
     wire = Wire(database)
     quick = {"BRIDGE_HOLD_S": "1", "BRIDGE_PATIENCE_S": "2"}
-    with bridge(mosquitto, wire.url, tmp_path, plant, settings=quick) as running:
+    with bridge(mosquitto, wire.url, tmp_path, DEMO_PLANT, settings=quick) as running:
         node = EdgeNode(mosquitto.port)
         node.measures(20)
         wire.cut()
@@ -179,9 +166,9 @@ def test_sessions_go_through_the_spool_in_their_order(
 
 
 def test_after_a_kill_the_birth_is_asked_for_and_what_could_not_be_read_is_kept(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+    mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:
-    with bridge(mosquitto, database, tmp_path, plant) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         node = EdgeNode(mosquitto.port)
         node.measures(10)
         wait_until(lambda: good(database) == node.said, f"all of the first session: {running.log}")
@@ -202,9 +189,9 @@ def test_after_a_kill_the_birth_is_asked_for_and_what_could_not_be_read_is_kept(
 
 
 def test_a_node_that_does_not_answer_is_not_asked_with_every_message(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+    mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:
-    with bridge(mosquitto, database, tmp_path, plant) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         node = EdgeNode(mosquitto.port)
         node.answers = False
         node.seq = 7
@@ -220,9 +207,9 @@ def test_a_node_that_does_not_answer_is_not_asked_with_every_message(
 
 
 def test_the_host_says_whether_it_is_there(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path, state_of_host: list[dict[str, object]]
+    mosquitto: Broker, database: str, tmp_path: Path, state_of_host: list[dict[str, object]]
 ) -> None:
-    with bridge(mosquitto, database, tmp_path, plant) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         wait_until(lambda: len(state_of_host) == 1, "it is there")
         running.kill()
         wait_until(lambda: len(state_of_host) == 2, "its will says that it is gone")
@@ -235,7 +222,7 @@ def test_the_host_says_whether_it_is_there(
 
 
 def test_noise_and_topics_with_a_meaning_of_their_own_stop_nobody(
-    mosquitto: Broker, database: str, tmp_path: Path, plant: Path
+    mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:
     """Each message is data of a node or device nobody was told the birth of, or none at all."""
     dice = random.Random(20261123)
@@ -249,7 +236,7 @@ def test_noise_and_topics_with_a_meaning_of_their_own_stop_nobody(
         "plain/AB_Line1/Nobody/%s%n{0}",
         "kepware/'; SELECT 1; --",
     ]
-    with bridge(mosquitto, database, tmp_path, plant) as running:
+    with bridge(mosquitto, database, tmp_path, DEMO_PLANT) as running:
         node = EdgeNode(mosquitto.port)
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         client.connect("127.0.0.1", mosquitto.port)

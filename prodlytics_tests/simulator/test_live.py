@@ -88,6 +88,67 @@ def test_it_goes_on_until_it_is_told_to_stop(mosquitto: Broker, tmp_path: Path) 
     assert f"{len(truth(tmp_path))} samples in" in out
 
 
+def test_an_edge_node_of_sparkplug_is_heard_as_it_speaks(
+    mosquitto: Broker, plain_database: str, tmp_path: Path
+) -> None:
+    """Births, data by alias, what is doubled, late or broken, and at the end the death of every tag."""
+    faults = {"duplicate": 0.2, "late": 0.1, "bad-json": 0.1, "unknown-machine": 0.1}
+    options = [word for name, share in faults.items() for word in ("--fault", f"{name}={share}")]
+    with bridge(mosquitto, plain_database, tmp_path / "bridge", DEMO_PLANT) as running:
+        said = simulate(tmp_path, mosquitto, "--format", "sparkplug", "--rate", "500", "--speed", "200", "--for", "8",
+                        *options)  # fmt: skip
+        tags = Counter((machine, metric) for machine, metric, _ in said)
+        wait_until(lambda: unknown_at_the_end(plain_database) == set(tags), f"the death is stored: {running.log}")
+        stored = in_database(plain_database)
+        assert {key: value for key, value in stored.items() if value is not None} == said
+        assert len(stored) == len(said) + len(tags)
+        assert len({machine for machine, _ in tags}) == 12
+        assert max(tags[tag] for tag in tags if tag[1] == "CycleCount") > 50
+        assert {reason for reason, _ in quarantined(plain_database)} == {"bad_protobuf", "unknown_machine"}
+        assert running.metric("rebirth_requests_total") == 0
+
+
+def test_an_edge_node_whose_line_breaks_or_whose_host_comes_late_is_born_again(
+    mosquitto: Broker, plain_database: str, tmp_path: Path
+) -> None:
+    """What was lost before it was sent is not true; what is true is stored, and no number is missing in a session."""
+    options = ["--format", "sparkplug", "--rate", "200", "--speed", "60"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prodlytics.cli", "simulate", "--mqtt", *options, "--fault", "drop-connection=0.02"],
+        env={"PRODLYTICS_HOME": str(tmp_path), "PRODLYTICS_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}"},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: any(file.stat().st_size for file in tmp_path.glob("truth/*")), "the first samples")
+    with bridge(mosquitto, plain_database, tmp_path / "bridge", DEMO_PLANT) as running:
+        wait_until(lambda: running.metric("rebirth_requests_total") >= 1, "the host asks for the births")
+        (file,) = tmp_path.glob("truth/*")
+        wait_until(lambda: file.read_text().count('"drop-connection"') >= 3, "the line breaks")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        said = truth(tmp_path)
+        wait_until(
+            lambda: unknown_at_the_end(plain_database) == {(machine, metric) for machine, metric, _ in said},
+            f"the death is stored: {running.log}",
+        )
+        stored = {key: value for key, value in in_database(plain_database).items() if value is not None}
+        heard_from = min(at for _, _, at in stored)
+        assert stored.items() <= said.items()
+        reasons = Counter(reason for reason, _ in quarantined(plain_database))
+        assert set(reasons) <= {"no_birth"}
+        lost = {key for key in said.keys() - stored.keys() if key[2] > heard_from}
+        assert len(lost) <= 100 * reasons["no_birth"]
+
+
+def unknown_at_the_end(database: str) -> set[tuple[str, str]]:
+    """Machine and metric of the tags whose newest sample says that nobody knows how they are."""
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "SELECT DISTINCT ON (machine_id, metric_name) machine_id, metric_name, quality FROM machine_telemetry"
+            " ORDER BY machine_id, metric_name, time DESC"
+        ).fetchall()
+    return {(machine, metric) for machine, metric, quality in rows if quality < 64}
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
