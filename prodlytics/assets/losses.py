@@ -20,6 +20,7 @@ from prodlytics.assets.derive import Derivation, rederive
 from prodlytics.assets.resources import Database
 from prodlytics.assets.restate import restate
 from prodlytics.assets.window import Window
+from prodlytics.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,3 +148,51 @@ def _revise(conn: psycopg.Connection, plant: Plant, changes: Changes, causes: Ca
         columns=("loss_us", "occurrences", "cost"),
         ends_at=lambda row: production_day(plant, row["production_date"])[1],
     )  # fmt: skip
+    _tell_money(conn, plant, changes, causes)
+
+
+def _tell_money(conn: psycopg.Connection, plant: Plant, changes: Changes, causes: Causes) -> None:
+    """Write down what the losses of a machine's closed day cost now, where that is not what it was."""
+    import pandas as pd
+
+    from prodlytics.db.frames import read
+    from prodlytics.db.queries import sql
+    from prodlytics.kpi.loss_rates import MONEY_DIGITS
+    from prodlytics.plant.calendar import production_day
+
+    day, key = ["machine_id", "production_date"], list(DATASETS["losses"].key)
+    days = changes.changed[day].drop_duplicates()
+    if days.empty:
+        return
+    now = read(
+        conn,
+        sql("select_costs_of_machine_days"),
+        {"machines": days["machine_id"].tolist(), "dates": days["production_date"].tolist()},
+    )
+    new = changes.changed.loc[changes.changed["side"] == "new", key]
+    kept = now[~pd.MultiIndex.from_frame(now[key]).isin(pd.MultiIndex.from_frame(new))]
+    gone = changes.changed.loc[changes.changed["side"] == "old", now.columns]
+    before = pd.concat([part for part in (kept, gone) if len(part)] or [kept], ignore_index=True)
+    costs = {
+        side: rows.groupby(day)["cost"].sum(min_count=1).round(MONEY_DIGITS)
+        for side, rows in (("old", before), ("new", now))
+    }
+    known_at = before.groupby(day)["as_of"].max()
+    for machine_id, date in days.itertuples(index=False):
+        starts_at, ends_at = production_day(plant, date)
+        # A day that was still running, or is computed for the first time, has said nothing that could be restated.
+        if (machine_id, date) not in known_at.index or known_at[machine_id, date] < ends_at:
+            continue
+        old_value, new_value = (_cost(costs[side], machine_id, date) for side in ("old", "new"))
+        if old_value != new_value:
+            told = {"machine_id": machine_id, "production_date": date, "starts_at": starts_at}
+            cause = causes.of(machine_id, starts_at)
+            conn.execute(
+                sql("insert_cost_restatement"),
+                {**told, "old_value": old_value, "new_value": new_value, "cause": cause},
+            )
+
+
+def _cost(costs: pd.Series[float], machine_id: str, date: dt.date) -> float | None:
+    cost = costs.get((machine_id, date))
+    return None if cost is None or cost != cost else float(cost)

@@ -362,7 +362,7 @@ def _restated(plant: Plant, rows: pd.DataFrame) -> tuple[Restated, ...]:
 
 #: Periods the report speaks of, and what it says of those longer than an hour.
 _TOLD = ("day", "shift", "hour")
-_OF_PERIOD = ("oee", "good_count", "reject_count")
+_OF_PERIOD = ("oee", "good_count", "reject_count", "cost")
 
 
 def _first(values: pd.Series[Any]) -> Any:

@@ -23,6 +23,7 @@ _COLUMNS = {
     "rework_count": "rework",
     "run_time_us": "run time",
     "planned_time_us": "planned time",
+    "cost": "cost of losses",
 }
 
 
@@ -209,13 +210,15 @@ def _change(plant: Plant, change: Change) -> str:
     name = _COLUMNS.get(change.column, change.column)
     if change.hour is not None:
         at = words.local_time(change.hour, plant.zone)
-        return f"{name} of {at} {_value(change.column, change.old)} → {_value(change.column, change.new)}"
-    return f"{name} {_value(change.column, change.old)} → {_value(change.column, change.new)}"
+        name = f"{name} of {at}"
+    return f"{name} {_value(plant, change.column, change.old)} → {_value(plant, change.column, change.new)}"
 
 
-def _value(column: str, value: float | None) -> str:
+def _value(plant: Plant, column: str, value: float | None) -> str:
     if value is None:
         return "no figure"
+    if column == "cost":
+        return words.money(value, plant.currency)
     if column in ("oee", "availability", "performance", "quality"):
         return words.percent(value)
     return words.minutes(value / 60e6) if column.endswith("_us") else words.count(value)

@@ -224,11 +224,13 @@ def test_restated_days_and_shifts_are_said_before_hours() -> None:
         {**about, "machine_id": "M1", "old_value": 0.5, "new_value": 0.25},
         {**about, "machine_id": "M1", "period": "shift", "shift": "Shift 2", "old_value": 0.712, "new_value": 0.698},
         {**about, "machine_id": "small", "level": "plant", "period": "day", "old_value": 0.6, "new_value": 0.59},
+        {**about, "machine_id": "M1", "period": "day", "column_name": "cost", "old_value": 2025.0, "new_value": 1980.0},
     ]
     report = build(known_day(restatements=rows))
     lines = [line for line in report.plain_text.splitlines() if line.endswith("Cause: late rows")]
     assert lines == [
         "- Small plant, 19 Nov: OEE 60.0 % → 59.0 %. Cause: late rows",
+        "- Press one, 19 Nov: cost of losses USD 2,025 → USD 1,980. Cause: late rows",
         "- Press one, Shift 2, 19 Nov: OEE 71.2 % → 69.8 %. Cause: late rows",
         "- Press one, 19 Nov: OEE of 06:00 50.0 % → 25.0 % (1 hour restated). Cause: late rows",
     ]
