@@ -411,6 +411,7 @@ _ALL = (
                 Field("text", "Why not judged: sent_on_change, too_few_samples, nothing_expected."),
             ),
         ),
+        downstream=("daily_report",),
         archived=True,
     ),
     Dataset(

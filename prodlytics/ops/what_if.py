@@ -68,6 +68,7 @@ def ask(
     machine: str | None = None,
     line: str | None = None,
     weeks: int = 8,
+    until: dt.date | None = None,
 ) -> tuple[Question, Answer | NotEnough]:
     """Answer what was asked on the command line.
 
@@ -79,6 +80,7 @@ def ask(
         machine: Only this machine.
         line: Only this line.
         weeks: How many whole weeks to look back at most.
+        until: Only weeks that were over when this production day was; without it all that are over now.
 
     Raises:
         NoSuchQuestionError: There is no such loss, machine or line.
@@ -90,7 +92,7 @@ def ask(
 
     try:
         question = find_question(plant, _known(conn), asked, share, machine=machine, line=line)
-        mondays = _mondays(conn, plant, weeks)
+        mondays = _mondays(conn, plant, weeks, until)
     except UndefinedTable as error:
         raise NothingToAskError("The database is not at this version yet: run prodlytics migrate.") from error
     span = {
@@ -191,12 +193,14 @@ def _known(conn: psycopg.Connection[Any]) -> list[tuple[str, str]]:
     return [(str(loss), str(reason)) for loss, reason in conn.execute(sql("select_known_losses")).fetchall()]
 
 
-def _mondays(conn: psycopg.Connection[Any], plant: Plant, weeks: int) -> list[dt.date]:
+def _mondays(conn: psycopg.Connection[Any], plant: Plant, weeks: int, until: dt.date | None) -> list[dt.date]:
     """The newest whole weeks, oldest first: the running day and what was never computed is in none."""
     row = conn.execute("SELECT max(as_of) FROM oee_shift").fetchone()
     if row is None or row[0] is None:
         raise NothingToAskError("Nothing has been computed yet: run prodlytics backfill for some weeks first.")
     running = production_date_of(plant, row[0])
+    if until is not None:
+        running = min(running, until + dt.timedelta(days=1))
     found = conn.execute(sql("select_whole_weeks"), {"running": running, "weeks": weeks}).fetchall()
     return sorted(monday for (monday,) in found)
 

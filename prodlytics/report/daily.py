@@ -40,7 +40,7 @@ def build(data: DailyData) -> Report:
             itself.
     """
     plant, figures = data.plant, figures_of(data)
-    says = _sayings(plant, data.production_date, figures)
+    says = {**_sayings(plant, data.production_date, figures), "lever": sentences.lever(plant, data.lever)}
     summary = _summary(plant, data.production_date, figures)
     plain_text = _render("daily.txt.j2", {**says, "fingerprint": ""})
     # Of what is said, not of how it is drawn: a new version of the drawing library is no new report.

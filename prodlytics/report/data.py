@@ -11,10 +11,28 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from prodlytics.kpi.what_if import Answer, NotEnough
 from prodlytics.plant.model import Plant
 
 #: Production days before this one in the trend.
 DAYS_BEFORE = 13
+#: How much less of the largest cause the report asks about.
+LEVER_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A question of "what if", and its answer of the whole weeks before.
+
+    Attributes:
+        asked: Loss or reason that would be less.
+        share: How much less, 0 to 1.
+        answer: What came out; one sentence where the question could not be asked.
+    """
+
+    asked: str
+    share: float
+    answer: Answer | NotEnough | str
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,9 @@ class DailyData:
         losses: `losses` of the day.
         restatements: Rows of `restatements` made since the report before; those of any day are shown.
         quarantine: Columns dataset, reason, rows: what was quarantined since the report before.
+        quality: `data_quality` of the seven production days up to this one.
+        delivery: `sensor_delivery` of the day.
+        lever: What less of the day's largest cause would bring; None where nothing was lost.
     """
 
     plant: Plant
@@ -44,6 +65,9 @@ class DailyData:
     losses: pd.DataFrame
     restatements: pd.DataFrame
     quarantine: pd.DataFrame
+    quality: pd.DataFrame
+    delivery: pd.DataFrame
+    lever: Lever | None
 
 
 @dataclass(frozen=True)

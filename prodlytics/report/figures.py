@@ -126,6 +126,27 @@ class Restated:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """What the data behind the figures lacks, beyond time without data.
+
+    Attributes:
+        stops: Stops of the day that needed a reason.
+        coded_in_time: Of them, those that got one from a person in time.
+        other_minutes: Stop time coded as something else.
+        no_short_stops: Machines that ran long in the week up to the day without one short stop: not captured.
+        silent_feeds: Machines that were heard in too little of the planned time, and in how much.
+        low_sensors: Machine, sensor and what it delivered, where that was too little; the lowest first.
+    """
+
+    stops: int
+    coded_in_time: int
+    other_minutes: float
+    no_short_stops: tuple[str, ...]
+    silent_feeds: tuple[tuple[str, float], ...]
+    low_sensors: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
 class Figures:
     """Everything the report says, before it is put into words. Money is in the plant's currency."""
 
@@ -150,6 +171,7 @@ class Figures:
     unknown_minutes: float
     gap_parts: float
     quarantine: tuple[tuple[str, str, int], ...]
+    trust: Trust
     as_of: dt.datetime | None
 
 
@@ -187,7 +209,46 @@ def figures_of(data: DailyData) -> Figures:
                 ["rows", "dataset", "reason"], ascending=[False, True, True]
             ).to_dict("records")
         ),
+        trust=_trust(data),
         as_of=data.oee["as_of"].max().to_pydatetime() if len(data.oee) else None,
+    )
+
+
+def largest_cause(losses: pd.DataFrame) -> str | None:
+    """The reason, or the loss where nobody gave one, that took most time of rows of `losses`; None for no loss."""
+    lost = losses[~losses["loss"].isin(("planned_stop", "unknown", "no_ideal_cycle")) & (losses["loss_us"] > 0)]
+    if lost.empty:
+        return None
+    names = lost["reason_code"].where(lost["reason_code"] != "", lost["loss"])
+    return str(lost.groupby(names)["loss_us"].sum().sort_index().idxmax())
+
+
+def _trust(data: DailyData) -> Trust:
+    plant, limits = data.plant, data.plant.thresholds
+    day = data.quality[data.quality["production_date"] == data.production_date]
+    judged = [machine.id for machine in plant.machines if machine.state.source != "operator"]
+    ran = data.quality[data.quality["machine_id"].isin(judged)].groupby("machine_id")[
+        ["short_stop_count", "running_us"]
+    ]
+    week = ran.sum()
+    uncaught = week[(week["running_us"] >= limits.short_stop_run_h * 3.6e9) & (week["short_stop_count"] == 0)]
+    heard = day[day["heard_time_us"].notna()].groupby("machine_id")[["heard_time_us", "plan_time_us"]].sum()
+    heard = heard[heard["plan_time_us"] > 0]
+    covered = heard["heard_time_us"] / heard["plan_time_us"]
+    low = data.delivery[data.delivery["delivery"] < limits.delivery].sort_values(["delivery", "machine_id"])
+    return Trust(
+        stops=int(day["stop_count"].sum()),
+        coded_in_time=int(day["coded_in_time_count"].sum()),
+        other_minutes=float(day["other_time_us"].sum()) / US_PER_MINUTE,
+        no_short_stops=tuple(_machine_name(plant, str(machine)) for machine in uncaught.index),
+        silent_feeds=tuple(
+            (_machine_name(plant, str(machine)), float(part))
+            for machine, part in covered[covered < limits.coverage].sort_values().items()
+        ),
+        low_sensors=tuple(
+            (_machine_name(plant, str(row["machine_id"])), str(row["metric_name"]), float(row["delivery"]))
+            for row in low.to_dict("records")
+        ),
     )
 
 

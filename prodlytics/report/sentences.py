@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from prodlytics.kpi.oee import capped
 from prodlytics.plant.model import Plant
-from prodlytics.report import words
-from prodlytics.report.figures import Change, Figures, LongestStop, MachineLine, Ratios, Restated, Scrap
+from prodlytics.report import what_if_text, words
+from prodlytics.report.data import Lever
+from prodlytics.report.figures import Change, Figures, LongestStop, MachineLine, Ratios, Restated, Scrap, Trust
 
 _COLUMNS = {
     "oee": "OEE",
@@ -25,6 +26,10 @@ _COLUMNS = {
     "planned_time_us": "planned time",
     "cost": "cost of losses",
 }
+
+
+#: Sensors named in the report; the others are counted.
+SENSORS_SHOWN = 3
 
 
 def nothing_known(figures: Figures) -> bool:
@@ -246,12 +251,49 @@ def data_quality(plant: Plant, figures: Figures) -> list[tuple[str, str]]:
         rows.append(("Parts counted while the state was unknown, not in OEE", words.count(figures.gap_parts)))
     unexplained = "no data" if nothing_known(figures) else words.minutes(figures.unexplained_minutes)
     rows.append(("Unplanned stops without a reason", unexplained))
+    rows += _trust(plant, figures.trust)
     rows.append(("Rows quarantined", words.count(sum(count for _, _, count in figures.quarantine))))
     rows.extend(
         (f"– {dataset}: {reason.replace('_', ' ')}", words.count(count))
         for dataset, reason, count in figures.quarantine
     )
     return rows
+
+
+def _trust(plant: Plant, trust: Trust) -> list[tuple[str, str]]:
+    """Only what somebody should do something about."""
+    limits = plant.thresholds
+    rows = []
+    if trust.stops:
+        needed, within = (seconds / 60 for seconds in (limits.reason_needed_s, limits.reason_within_s))
+        label = f"Stops over {needed:g} min explained by a person within {within:g} min"
+        rows.append((label, f"{trust.coded_in_time} of {trust.stops}"))
+    if trust.other_minutes:
+        rows.append(("Stops explained as “other”", words.minutes(trust.other_minutes)))
+    if trust.no_short_stops:
+        rows.append(("Not one short stop in a week: not captured", ", ".join(trust.no_short_stops)))
+    if trust.silent_feeds:
+        said = ", ".join(f"{name} {words.percent(part)}" for name, part in trust.silent_feeds)
+        rows.append((f"Feeds heard in less than {words.whole_percent(limits.coverage)} of planned time", said))
+    if trust.low_sensors:
+        shown = [f"{name} {metric} {words.percent(part)}" for name, metric, part in trust.low_sensors[:SENSORS_SHOWN]]
+        more = len(trust.low_sensors) - len(shown)
+        rows.append(
+            (
+                f"Sensors that delivered less than {words.whole_percent(limits.delivery)}",
+                ", ".join(shown) + (f" and {more} more" if more else ""),
+            )
+        )
+    return rows
+
+
+def lever(plant: Plant, asked: Lever | None) -> str:
+    """What less of the largest cause would have brought; why that cannot be said; '' where nothing was lost."""
+    if asked is None:
+        return ""
+    if isinstance(asked.answer, str):
+        return asked.answer
+    return what_if_text.paragraph(plant, asked.asked, plant.plant, asked.share, asked.answer)
 
 
 def as_of(plant: Plant, figures: Figures) -> str:

@@ -23,10 +23,16 @@ def as_text(plant: Plant, asked: str, scope: str, share: float, answer: Answer |
         share: How much less, 0 to 1.
         answer: What came out.
     """
+    said = paragraph(plant, asked, scope, share, answer)
+    return f"{said}\n" if isinstance(answer, NotEnough) else f"{said}\n\n{_table(plant, answer.weeks)}\n"
+
+
+def paragraph(plant: Plant, asked: str, scope: str, share: float, answer: Answer | NotEnough) -> str:
+    """The same without the table of weeks."""
     what, where = _what(plant, asked), _where(plant, scope)
     if isinstance(answer, NotEnough):
-        return f"{_not_enough(what, where, answer)}\n"
-    return f"{_paragraph(plant, what, where, share, answer)}\n\n{_table(plant, answer.weeks)}\n"
+        return _not_enough(what, where, answer)
+    return _paragraph(plant, what, where, share, answer)
 
 
 def as_dict(plant: Plant, asked: str, scope: str, share: float, answer: Answer | NotEnough) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def as_dict(plant: Plant, asked: str, scope: str, share: float, answer: Answer |
         "scope": scope,
         "less": share,
         "enough_data": isinstance(answer, Answer),
-        "says": as_text(plant, asked, scope, share, answer).split("\n\n")[0].strip(),
+        "says": paragraph(plant, asked, scope, share, answer),
     }
     if isinstance(answer, NotEnough):
         return {

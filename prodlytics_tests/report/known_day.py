@@ -18,7 +18,7 @@ import pandas as pd
 
 from prodlytics.datasets.registry import DATASETS
 from prodlytics.plant.model import Plant
-from prodlytics.report.data import DailyData
+from prodlytics.report.data import DailyData, Lever
 from prodlytics_tests.plant.small_plant import small_plant
 
 DATE = dt.date(2026, 11, 20)
@@ -169,7 +169,7 @@ def lost(
     return rows
 
 
-def known_day(**changes: list[dict[str, Any]] | Plant | dt.date) -> DailyData:
+def known_day(**changes: list[dict[str, Any]] | Plant | dt.date | Lever) -> DailyData:
     """The day, with some of its tables replaced; restatements are of a machine's hour unless they say otherwise."""
     if isinstance(said := changes.get("restatements"), list):
         changes["restatements"] = [{"level": "machine", "period": "hour", **row} for row in said]
@@ -181,10 +181,12 @@ def known_day(**changes: list[dict[str, Any]] | Plant | dt.date) -> DailyData:
         "scrap": (DATASETS["scrap_events"].columns, SCRAP),
         "restatements": (RESTATEMENT, []),
         "quarantine": (["dataset", "reason", "rows"], []),
+        "quality": (DATASETS["data_quality"].columns, []),
+        "delivery": (DATASETS["sensor_delivery"].columns, []),
     }
     given = {name: changes.get(name, rows) for name, (_, rows) in tables.items()}
     where = changes.get("plant", plant())
     said = lost(where, given["ledger"], given["oee"], given["scrap"])  # type: ignore[arg-type]
     tables["losses"] = (DATASETS["losses"].columns, said)
     frames = {name: frame(columns, changes.pop(name, rows)) for name, (columns, rows) in tables.items()}  # type: ignore[arg-type]
-    return DailyData(**{"plant": plant(), "production_date": DATE, **frames, **changes})  # type: ignore[arg-type]
+    return DailyData(**{"plant": plant(), "production_date": DATE, "lever": None, **frames, **changes})  # type: ignore[arg-type]

@@ -13,16 +13,21 @@ import sys
 from html.parser import HTMLParser
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 
+from prodlytics.kpi.what_if import NotEnough
 from prodlytics.report.daily import build
+from prodlytics.report.data import Lever
+from prodlytics.report.figures import largest_cause
 from prodlytics.report.words import band
 from prodlytics_tests.report.known_day import (
     DATE,
     LEDGER,
     M1,
     M2,
+    MINUTE_US,
     START,
     STOPS,
     before,
@@ -256,6 +261,64 @@ def test_restated_figures_are_said_plainly() -> None:
     )
     assert f"- {said}" in report.plain_text.splitlines()
     assert said.replace(", 19 Nov:", ", 19 Nov :") in Page(report.html).text
+
+
+def quality(**told: Any) -> dict[str, Any]:
+    """A row of `data_quality`: a shift of M1 on the day in which nothing is wrong."""
+    return {"machine_id": "M1", "production_date": DATE, "shift": "Early", "stop_count": 0, "coded_in_time_count": 0,
+            "other_time_us": 0, "short_stop_count": 3, "running_us": 0, "plan_time_us": 10 * MINUTE_US,
+            "heard_time_us": 10 * MINUTE_US, **told}  # fmt: skip
+
+
+def test_what_the_data_lacks_is_said_and_what_is_well_is_not() -> None:
+    good = build(known_day(quality=[quality()], delivery=[sensor("Heat_C", 0.999), sensor("Noise", None)]))
+    assert not any(said in good.plain_text for said in ("explained", "other", "captured", "Feeds", "Sensors"))
+    week = [
+        quality(production_date=DATE - dt.timedelta(days=day), short_stop_count=0, running_us=7 * 60 * MINUTE_US)
+        for day in range(1, 7)
+    ]
+    today = [
+        quality(stop_count=5, coded_in_time_count=2, other_time_us=12 * MINUTE_US, short_stop_count=0),
+        quality(shift="Late", stop_count=7, coded_in_time_count=4, short_stop_count=0, heard_time_us=9.5 * MINUTE_US),
+    ]
+    delivery = [sensor(f"Sensor {n}", 0.90 + n / 100) for n in (4, 1, 3, 0, 2)]
+    lines = build(known_day(quality=[*week, *today], delivery=delivery)).plain_text.splitlines()
+    # 42 hours without a short stop; heard in 19.5 of 20 minutes.
+    for line in (
+        "- Stops over 2 min explained by a person within 5 min: 6 of 12",
+        "- Stops explained as “other”: 12 min",
+        "- Not one short stop in a week: not captured: Press one",
+        "- Feeds heard in less than 99 % of planned time: Press one 97.5 %",
+        "- Sensors that delivered less than 99 %: Press one Sensor 0 90.0 %, Press one Sensor 1 91.0 %, "
+        "Press one Sensor 2 92.0 % and 2 more",
+    ):
+        assert line in lines
+
+
+def sensor(metric: str, delivery: float | None) -> dict[str, Any]:
+    return {"machine_id": "M1", "production_date": DATE, "metric_name": metric, "native_code": "", "delivery": delivery}
+
+
+def test_the_lever_of_the_day() -> None:
+    """In its own section, escaped; where there are too few weeks it says how many are missing."""
+    heading = "WHAT LESS OF THE LARGEST CAUSE WOULD BRING"
+    assert heading not in build(known_day()).plain_text
+    asked = Lever("<b>bearing</b>", 1 / 3, NotEnough("too_few_weeks", 1, 3, (DATE,)))
+    report = build(known_day(lever=asked))
+    after = report.plain_text.split(heading)[1]
+    assert after.strip().startswith("Not enough data to say what less of it would bring (<b>bearing</b>; Small plant)")
+    assert "<b>bearing" not in report.html
+    refused = build(known_day(lever=Lever("bearing", 1 / 3, "These weeks were computed under different conventions.")))
+    assert "These weeks were computed under different conventions." in Page(refused.html).text
+
+
+def test_the_largest_cause_is_what_took_most_time() -> None:
+    columns = ["loss", "reason_code", "loss_us"]
+    rows = [("unplanned_stop", "E1", 30.0), ("unplanned_stop", "E2", 25.0), ("changeover", "E2", 10.0),
+            ("micro_stop", "", 34.0), ("unknown", "", 99.0), ("planned_stop", "P", 99.0)]  # fmt: skip
+    assert largest_cause(pd.DataFrame(rows, columns=columns)) == "E2"
+    assert largest_cause(pd.DataFrame(rows[3:], columns=columns)) == "micro_stop"
+    assert largest_cause(pd.DataFrame(rows[4:], columns=columns)) is None
 
 
 @pytest.mark.parametrize(
