@@ -8,6 +8,7 @@ savepoint and only a batch that meets a duplicate takes the slow way.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -97,7 +98,12 @@ class TagIds:
 
 
 def write_samples(
-    conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingested_at: dt.datetime, tags: TagIds | None = None
+    conn: psycopg.Connection[Any],
+    batch: pd.DataFrame,
+    *,
+    ingested_at: dt.datetime,
+    tags: TagIds | None = None,
+    all_new: bool = False,
 ) -> WriteResult:
     """Store a batch of samples in the caller's transaction.
 
@@ -106,16 +112,22 @@ def write_samples(
         batch: Columns of `prodlytics.formats.sample`.
         ingested_at: Our own clock, the same for all batches of a file.
         tags: Tag ids known from earlier batches.
+        all_new: No row is in the store yet, as far as the caller knows; saves a savepoint.
+
+    Raises:
+        UniqueViolation: With `all_new`, when a row was there all the same: the transaction has failed, do it again
+            without.
     """
     if batch.empty:
         return WriteResult(0, 0, _no_conflicts(), set())
     block = _block(conn, batch, ingested_at, tags or TagIds())
     if not block.says_a_time_twice():
         try:
-            with conn.transaction():
+            with nullcontext() if all_new else conn.transaction():
                 _copy(conn, "telemetry_sample", block)
         except psycopg.errors.UniqueViolation:
-            pass
+            if all_new:
+                raise
         else:
             return WriteResult(len(batch), 0, _no_conflicts(), _quarters(batch, block))
     return _write_compared(conn, batch, block)

@@ -50,7 +50,8 @@ class Options:
         ca_file: Authority of the broker's certificate.
         http_host: Where metrics and health are served.
         http_port: The same; 0 takes a free one.
-        linger_s: How long a batch is gathered. 20 ms keeps 120 messages a second under 15 % of a core.
+        linger_s: How long a batch is gathered. 35 ms keeps 120 messages a second under 15 % of a core, and what was
+            published visible within 50 ms.
         hold_s: How long messages stay with the broker while the database is away.
         patience_s: After how long without an answer the database counts as away.
         receive_maximum: Messages the broker sends before the first is acknowledged; MQTT allows 65,535.
@@ -65,7 +66,7 @@ class Options:
     ca_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 9108
-    linger_s: float = 0.02
+    linger_s: float = 0.035
     hold_s: float = 60.0
     patience_s: float = 10.0
     receive_maximum: int = 20_000

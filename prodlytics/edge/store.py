@@ -84,6 +84,7 @@ class Store:
         self._patience_s = patience_s
         self._conn: psycopg.Connection[Any] | None = None
         self._tags = telemetry.TagIds()
+        self._all_new = True
 
     def write(self, messages: Sequence[Message]) -> Written:
         """Store messages; when this returns they are committed.
@@ -93,10 +94,7 @@ class Store:
             AlreadyRunningError: Another bridge feeds this plant into this database.
         """
         try:
-            with watched(self._connection(), self._patience_s) as conn, conn.transaction():
-                written, read = self._write(conn, messages)
-            self._feeds.keep(read)
-            return written
+            return self._attempt(messages)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
             raise DatabaseUnavailable(f"The database went away: {first_line(error)}.") from error
@@ -139,10 +137,25 @@ class Store:
             self._conn = conn
         return self._conn
 
+    def _attempt(self, messages: Sequence[Message]) -> Written:
+        """One transaction; two where messages came again for the first time."""
+        try:
+            with watched(self._connection(), self._patience_s) as conn, conn.transaction():
+                written, read = self._write(conn, messages)
+        except psycopg.errors.UniqueViolation:
+            if not self._all_new:
+                raise
+            self._all_new = False
+            self._tags.forget()
+            return self._attempt(messages)
+        self._all_new = not written.duplicates
+        self._feeds.keep(read)
+        return written
+
     def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> tuple[Written, Read]:
         now = dt.datetime.now(dt.UTC)
         read = self._feeds.parse(messages, now)
-        written = store_parsed(conn, self._feeds.plant, read.parsed, now, self._tags)
+        written = store_parsed(conn, self._feeds.plant, read.parsed, now, self._tags, all_new=self._all_new)
         written.rebirths |= read.rebirths
         return written, read
 
@@ -236,6 +249,8 @@ def store_parsed(
     now: dt.datetime,
     tags: telemetry.TagIds,
     origin: str = "mqtt",
+    *,
+    all_new: bool = False,
 ) -> Written:
     """Store samples, put the rest into quarantine, and say what has to be computed anew, in the caller's transaction.
 
@@ -246,6 +261,7 @@ def store_parsed(
         now: Our clock.
         tags: Tag ids known from earlier batches.
         origin: For people who look into the quarantine.
+        all_new: See `telemetry.write_samples`.
     """
     written = Written()
     touched: set[telemetry.Moment] = set()
@@ -254,7 +270,7 @@ def store_parsed(
             _quarantine(conn, parsed.bad, written, origin)
         if parsed.good.empty:
             continue
-        result = telemetry.write_samples(conn, parsed.good, ingested_at=now, tags=tags)
+        result = telemetry.write_samples(conn, parsed.good, ingested_at=now, tags=tags, all_new=all_new)
         written.samples += result.stored
         written.duplicates += result.duplicates
         if len(result.conflicts):

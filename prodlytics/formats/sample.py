@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +165,12 @@ def recoded(sent: pd.Categorical, meanings: Sequence[str | None]) -> pd.Categori
 
 def constant(value: str, length: int) -> pd.Categorical:
     """A text column that says the same in every row."""
-    return pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), categories=pd.Index([value], dtype=object))
+    return pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), dtype=_only(value))
+
+
+@lru_cache(maxsize=256)
+def _only(value: str) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index([value], dtype=object))
 
 
 def losers_of(conflicts: pd.DataFrame) -> pd.DataFrame:
