@@ -88,8 +88,9 @@ class Bridge:
         """
         self.options = options
         self.metrics = Metrics()
-        feeds = Feeds(plant)
+        self._feeds = feeds = Feeds(plant)
         self._spool = Spool(options.folder, options.spool_limit_bytes)
+        feeds.sessions = self._spool.sessions
         self._forwarder = Forwarder(plant, options.cloud, self.metrics) if options.cloud else None
         self._inbox = Inbox(options.inbox_bytes)
         self._store = Store(options.url, feeds, options.patience_s)
@@ -199,7 +200,15 @@ class Bridge:
             self._stop.wait(min(0.1, self._retry_at - time.monotonic()))
             return
         if self._write(self._pending):
+            self._remember()
             self._safe()
+
+    def _remember(self) -> None:
+        """Keep what edge nodes said of themselves, before their messages are acknowledged."""
+        try:
+            self._spool.remember(self._feeds.sessions)
+        except SpoolError as error:
+            log.error("births_not_kept", problem=str(error))  # they are asked for after a restart
 
     def _spool_pending(self) -> None:
         if not self._pending:
@@ -222,7 +231,7 @@ class Bridge:
         try:
             messages, last = self._spool.oldest(BATCH_MESSAGES, BATCH_BYTES)
             if self._write(messages):
-                self._spool.drop(last)
+                self._spool.drop(last, self._feeds.sessions)
                 if not len(self._spool):
                     log.info("spool_empty")
         except SpoolError as error:

@@ -43,7 +43,8 @@ class Feeds:
         self._filters = [(topic_filter(feed), feed) for feed in plant.feeds]
         self._fields = {feed.name: kepserverex.Fields.named(dict(feed.fields)) for feed in plant.feeds}
         self._of_topic = lru_cache(maxsize=100_000)(self._find)
-        self._sessions: Mapping[str, Sessions] = {}
+        self.sessions: Mapping[str, Sessions] = {}
+        "Feed to what is known of its edge nodes."
 
     @property
     def subscriptions(self) -> list[str]:
@@ -73,7 +74,8 @@ class Feeds:
 
     def keep(self, read: Read) -> None:
         """The messages are stored: what they said of edge nodes holds from now on."""
-        self._sessions = {**self._sessions, **read.sessions}
+        if read.sessions:
+            self.sessions = {**self.sessions, **read.sessions}
 
     def _parse(self, feed: Feed, messages: Sequence[Message], rules: Rules, read: Read) -> Parsed:
         origin = f"mqtt feed {feed.name}"
@@ -82,7 +84,7 @@ class Feeds:
             return plain.parse_values(values, feed.topic, rules, origin)
         if feed.format == "sparkplug":
             received = (sparkplug.Received(one.topic, one.payload, one.arrived_us) for one in messages)
-            reading = sparkplug.parse_messages(received, self._sessions.get(feed.name, NO_SESSIONS), rules, origin)
+            reading = sparkplug.parse_messages(received, self.sessions.get(feed.name, NO_SESSIONS), rules, origin)
             read.sessions[feed.name] = reading.sessions
             read.rebirths |= reading.rebirths
             return reading.parsed

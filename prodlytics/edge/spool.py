@@ -1,8 +1,8 @@
 """Messages on the gateway's own disk, for as long as the database is away.
 
-Belongs here: keeping messages in order, safely, until they are stored. Does not belong here: when that is done
-(`bridge`). SQLite: a commit is on the disk (`synchronous=FULL`), a kill leaves it whole, a full disk is an error that
-says so.
+Belongs here: keeping messages in order, safely, until they are stored, and what edge nodes said of themselves before
+them. Does not belong here: when that is done (`bridge`). SQLite: a commit is on the disk (`synchronous=FULL`), a kill
+leaves it whole, a full disk is an error that says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from prodlytics.edge import sparkplug_memory
 from prodlytics.edge.inbox import Message
+from prodlytics.edge.sparkplug_memory import Memory
 
 
 class SpoolError(Exception):
@@ -78,6 +80,8 @@ class Spool:
                 "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
                 " payload BLOB NOT NULL, arrived_us INTEGER NOT NULL)"
             )
+            self.sessions: Memory = sparkplug_memory.recall(self._file)
+            "Of Sparkplug nodes, after the messages before those in here."
             self._depth = int(self._file.execute("SELECT count(*) FROM message").fetchone()[0])
         except sqlite3.Error as error:
             raise SpoolError(f"The spool {self.path} cannot be opened: {error}.") from error
@@ -132,17 +136,45 @@ class Spool:
             raise SpoolError(f"The spool {self.path} cannot be read: {error}.") from error
         return taken, last
 
-    def drop(self, last: int) -> None:
-        """Forget messages up to a place: they are in the database.
+    def drop(self, last: int, sessions: Memory) -> None:
+        """Forget messages up to a place: they are in the database, and the sessions are those after them.
 
         Raises:
             SpoolError: The file cannot be written; they will be stored once more, which changes nothing.
         """
         try:
-            self._depth -= self._file.execute("DELETE FROM message WHERE place <= ?", (last,)).rowcount
+            self._file.execute("BEGIN")
+            # Together: read once more by what was said after them, messages would get wrong names.
+            dropped = self._file.execute("DELETE FROM message WHERE place <= ?", (last,)).rowcount
+            sparkplug_memory.write(self._file, self.sessions, sessions)
+            self._file.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             raise SpoolError(f"The spool {self.path} cannot be written: {error}.") from error
+        self._depth -= dropped
+        self.sessions = sessions
+
+    def remember(self, sessions: Memory) -> None:
+        """Keep what is known of Sparkplug nodes; births survive a power cut, sequence numbers a kill.
+
+        Raises:
+            SpoolError: The file cannot be written; after a restart the births have to be asked for.
+        """
+        if sessions is self.sessions or not sessions:
+            return
+        sure = sparkplug_memory.births_differ(self.sessions, sessions)
+        try:
+            # Every batch carries sequence numbers: waiting for the disk each time would wear it and slow the bridge.
+            self._file.execute(f"PRAGMA synchronous = {'FULL' if sure else 'NORMAL'}")
+            self._file.execute("BEGIN")
+            sparkplug_memory.write(self._file, self.sessions, sessions)
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise SpoolError(f"What edge nodes announced cannot be kept in {self.path}: {error}.") from error
+        finally:
+            self._file.execute("PRAGMA synchronous = FULL")
+        self.sessions = sessions
 
     def close(self) -> None:
         """Close the file and let another bridge have it."""

@@ -4,7 +4,7 @@ Belongs here: topics, the state of a session and how messages change it. Does no
 (`sparkplug.py`). Everything is a value that is never changed: reading a batch gives new sessions beside the old ones,
 and whoever could not store the batch reads it again from the old ones.
 
-A session is not kept across a restart: the node is asked for its birth again.
+A session that was kept across a restart is `restored`: it holds until the node's next birth, which is asked for.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class Node:
         next_seq: The sequence number its next message must have; None while nobody knows.
         sent_us: When its last message was sent, microseconds since 1970 UTC.
         newest_us: Its newest sample that is not historical.
+        restored: Whether it was remembered across a restart of ours: what was missed meanwhile is no sign of a new
+            birth, since the death before that would have been kept for us.
     """
 
     born: Mapping[str, Born] = field(default_factory=lambda: MappingProxyType({}))
@@ -100,6 +102,7 @@ class Node:
     next_seq: int | None = None
     sent_us: int = 0
     newest_us: int = 0
+    restored: bool = False
 
     def with_birth(self, device: str, born: Born) -> Node:
         """The session after a device's birth."""
@@ -138,6 +141,6 @@ def in_order(node: Node, seq: int | None, sent_us: int) -> Order:
     if ahead >= _AHEAD and sent_us <= node.sent_us:
         return Order(node, repeated=True)
     after = replace(node, next_seq=(seq + 1) % SEQUENCES, sent_us=max(node.sent_us, sent_us))
-    if ahead >= _AHEAD:
+    if ahead >= _AHEAD and not node.restored:
         return Order(replace(after, born=MappingProxyType({}), announced=False), ahead, in_doubt=True)
     return Order(after, ahead)
