@@ -6,7 +6,7 @@ Belongs here: the writer's loop and its three ways of keeping a message safe. Do
 Where a message is while the database is away: first with the broker, unacknowledged; after `hold_s`, or when as many
 are unacknowledged as the broker will send, on the gateway's disk. Once anything lies there, everything goes there
 first, so that the order stays. When the disk takes no more, messages stay with the broker again, and the bridge says
-so.
+so. With a way to the cloud nothing is held at the broker: from the disk it is forwarded without the database.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import structlog
 
 from prodlytics.db.connect import DatabaseUnavailable
 from prodlytics.edge.broker import Address, Broker
+from prodlytics.edge.cloud.ahead import Ahead
 from prodlytics.edge.cloud.forwarder import Forwarder, Route
 from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Inbox, Message
@@ -92,6 +93,7 @@ class Bridge:
         self._spool = Spool(options.folder, options.spool_limit_bytes)
         feeds.sessions = self._spool.sessions
         self._forwarder = Forwarder(plant, options.cloud, self.metrics) if options.cloud else None
+        self._ahead = Ahead(plant, self._spool, self._forwarder) if self._forwarder else None
         self._inbox = Inbox(options.inbox_bytes)
         self._store = Store(options.url, feeds, options.patience_s)
         self._broker = Broker(
@@ -193,7 +195,8 @@ class Bridge:
             return False
         waiting = len(self._inbox) + len(self._pending)
         full = waiting >= self.options.receive_maximum or self._inbox.size_bytes >= self.options.inbox_bytes // 2
-        return full or time.monotonic() - self._away_since >= self.options.hold_s
+        hold_s = 0.0 if self._ahead is not None else self.options.hold_s
+        return full or time.monotonic() - self._away_since >= hold_s
 
     def _write_pending(self) -> None:
         if time.monotonic() < self._retry_at:
@@ -225,15 +228,22 @@ class Bridge:
         self._safe()
 
     def _drain(self) -> None:
-        """Store the oldest messages of the spool, if the database is there."""
-        if not len(self._spool) or time.monotonic() < self._retry_at:
+        """Forward what came into the spool, and store its oldest messages if the database is there."""
+        if not len(self._spool):
             return
         try:
+            reached = self._ahead.read_on(self._feeds.sessions) if self._ahead is not None else 0
+            if time.monotonic() < self._retry_at:
+                return
             messages, last = self._spool.oldest(BATCH_MESSAGES, BATCH_BYTES)
-            if self._write(messages):
+            while self._ahead is not None and reached < last:
+                reached = self._ahead.read_on(self._feeds.sessions)
+            if self._write(messages, forward=False):
                 self._spool.drop(last, self._feeds.sessions)
                 if not len(self._spool):
                     log.info("spool_empty")
+                    if self._ahead is not None:
+                        self._ahead.rest()
         except SpoolError as error:
             log.error("spool_unreadable", problem=str(error))
             self._spool_problem = str(error)
@@ -243,7 +253,7 @@ class Bridge:
         if time.monotonic() >= self._retry_at:
             self._write([])
 
-    def _write(self, messages: list[Message]) -> bool:
+    def _write(self, messages: list[Message], *, forward: bool = True) -> bool:
         try:
             written = self._store.write(messages)
         except DatabaseUnavailable as error:
@@ -253,7 +263,7 @@ class Bridge:
             log.info("database_back", away_s=round(time.monotonic() - self._away_since, 1), spooled=len(self._spool))
         self._away_since, self._retries, self._retry_at = None, 0, 0.0
         self._count(messages, written)
-        if self._forwarder is not None:
+        if self._forwarder is not None and forward:
             self._forwarder.take(written.batches)
         self.metrics.rebirths.inc(self._rebirths.ask(written.rebirths))
         return True

@@ -80,6 +80,10 @@ class Spool:
                 "CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
                 " payload BLOB NOT NULL, arrived_us INTEGER NOT NULL)"
             )
+            self._file.execute("CREATE TABLE IF NOT EXISTS forwarded (place INTEGER NOT NULL)")
+            self._file.execute("INSERT INTO forwarded SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM forwarded)")
+            self.forwarded = int(self._file.execute("SELECT place FROM forwarded").fetchone()[0])
+            "The place up to which the cloud has what is in here."
             self.sessions: Memory = sparkplug_memory.recall(self._file)
             "Of Sparkplug nodes, after the messages before those in here."
             self._depth = int(self._file.execute("SELECT count(*) FROM message").fetchone()[0])
@@ -120,21 +124,44 @@ class Spool:
         Raises:
             SpoolError: The file cannot be read.
         """
+        return self.after(0, most, most_bytes)
+
+    def after(self, place: int, most: int, most_bytes: int, upto: int | None = None) -> tuple[list[Message], int]:
+        """The messages after a place, and the place up to which they reach; none and 0 where there are none.
+
+        Raises:
+            SpoolError: The file cannot be read.
+        """
         taken: list[Message] = []
         last = size = 0
+        end = 2**63 - 1 if upto is None else upto
         try:
             rows = self._file.execute(
-                "SELECT place, topic, payload, arrived_us FROM message ORDER BY place LIMIT ?", (most,)
+                "SELECT place, topic, payload, arrived_us FROM message WHERE place > ? AND place <= ?"
+                " ORDER BY place LIMIT ?",
+                (place, end, most),
             )
-            for place, topic, payload, arrived_us in rows:
+            for at, topic, payload, arrived_us in rows:
                 size += len(payload)
                 if taken and size > most_bytes:
                     break
                 taken.append(Message(topic, payload, arrived_us))
-                last = place
+                last = at
         except sqlite3.Error as error:
             raise SpoolError(f"The spool {self.path} cannot be read: {error}.") from error
         return taken, last
+
+    def was_forwarded(self, last: int) -> None:
+        """The cloud has the messages up to a place.
+
+        Raises:
+            SpoolError: The file cannot be written; they are offered to the cloud once more.
+        """
+        try:
+            self._file.execute("UPDATE forwarded SET place = ?", (last,))
+        except sqlite3.Error as error:
+            raise SpoolError(f"The spool {self.path} cannot be written: {error}.") from error
+        self.forwarded = last
 
     def drop(self, last: int, sessions: Memory) -> None:
         """Forget messages up to a place: they are in the database, and the sessions are those after them.

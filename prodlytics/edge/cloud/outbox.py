@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prodlytics.edge.cloud.choice import Chosen, Kind
@@ -32,15 +32,15 @@ _THINNED_TOGETHER = 10_000
 class Outbox:
     """A queue of samples in a file; used by the thread that stores and the one that sends."""
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
-        """Open or make it.
+    def __init__(self, folder: Path, limit_bytes: int, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        """Open or make it; `clock_ns` says since when a sample waits.
 
         Raises:
             AlreadyRunningError: Another process has it open.
             SpoolError: The folder cannot be written.
         """
         self.path = folder / "outbox.sqlite"
-        self._limit_bytes = limit_bytes
+        self._limit_bytes, self._clock_ns = limit_bytes, clock_ns
         self._depth = self._bytes = self._rest = self._forgotten = 0
         self._guard = threading.Lock()
         self._lock, self._file = open_alone(self.path, folder / "cloud.lock")
@@ -77,7 +77,7 @@ class Outbox:
         Raises:
             SpoolError: The disk is full or broken, or all that waits must not be dropped; none of these is kept.
         """
-        now_us = time.time_ns() // 1000
+        now_us = self._clock_ns() // 1000
         with self._guard:
             try:
                 self._file.execute("BEGIN IMMEDIATE")

@@ -18,6 +18,7 @@ from prodlytics.db.unprivileged import identity
 from prodlytics.edge.cloud.hub import sas_token
 from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, stored, wait_until
+from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.servers import iot_hub
 from prodlytics_tests.servers import mosquitto as mqtt_server
 from prodlytics_tests.servers.certificates import make_certificate
@@ -90,6 +91,42 @@ def test_a_link_that_is_down_loses_nothing_that_counts(
         assert hub.offences == []
         wait_until(lambda: running.health() == (True, []), "well again")
         machine.leave()
+
+
+def test_forwarding_goes_on_while_the_database_is_away(
+    mosquitto: Broker, plain_database: str, tmp_path: Path, plant: Path, hub: Hub
+) -> None:
+    """By its settings the bridge leaves messages with the broker for an hour. Killed in between: nothing twice."""
+    wire = Wire(plain_database)
+    quick = settings(hub, BRIDGE_HOLD_S="3600", BRIDGE_PATIENCE_S="2")
+    with bridge(mosquitto, wire.url, tmp_path / "home", plant, settings=quick) as running:
+        machine = Machine(mosquitto.port)
+        machine.say(50)
+        wait_until(lambda: counts(hub) == machine.said, f"the hub has all: {running.log}")
+        wire.cut()
+        machine.say(100, samples=20)
+        changed = states(machine, 0, 20)
+        wait_until(lambda: counts(hub) == machine.said, f"the hub has all without a database: {running.log}")
+        running.kill()
+        running.start()
+        machine.say(50)
+        powers = (10.0, 10.3, 9.8, 10.6, 10.6, 11.0, 12.0)
+        at = int(time.time() * 1000) - 60_000
+        for n, power in enumerate(powers):
+            machine.says(json.dumps({"id": "AB_Line1.Press01.Power_kW", "v": power, "q": True, "t": at + n}).encode())
+        changed += states(machine, 1000, 20)
+        wait_until(lambda: counts(hub) == machine.said, f"and after a kill: {running.log}")
+        wire.mend()
+        wait_until(lambda: running.metric("spooled_messages") == 0 and running.health()[0], "the spool is empty")
+        machine.say(50)
+        wait_until(lambda: counts(hub) == machine.said, f"and again from the database: {running.log}")
+        assert stored(plain_database) == machine.said
+        assert [s["time_us"] // 1000 for s in hub.samples if s["metric"] == "MachineState"] == changed
+        assert [s["value"] for s in hub.samples if s["metric"] == "Power_kW"] == [10, 10.6, 12]
+        assert len({(s["machine"], s["metric"], s["time_us"]) for s in hub.samples}) == len(hub.samples)
+        assert in_order(hub)
+        machine.leave()
+    wire.close()
 
 
 def test_messages_are_as_the_quota_counts(
