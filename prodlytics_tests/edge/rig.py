@@ -42,10 +42,11 @@ def wait_until(happened: Callable[[], bool], what: str, patience_s: float = PATI
 
 @dataclass
 class Machine:
-    """Publishes part counts of Press01 with quality of service 1 and remembers each one that the broker took."""
+    """Publishes part counts of Press01 and remembers each one that the broker took."""
 
     port: int
     topic: str = TOPIC
+    qos: int = 1
     said: dict[int, float] = field(default_factory=dict)
     "Time in milliseconds to value."
 
@@ -69,7 +70,7 @@ class Machine:
                 self.said[self._next_ms] = float(self._count)
                 values.append({"id": "AB_Line1.Press01.PartCountGood", "v": self._count, "q": True, "t": self._next_ms})
             payload = json.dumps({"timestamp": self._next_ms, "values": values})
-            sent.append(self._client.publish(self.topic, payload, qos=1))
+            sent.append(self._client.publish(self.topic, payload, qos=self.qos))
         for one in sent:
             one.wait_for_publish(PATIENCE_S)
 

@@ -245,6 +245,45 @@ def test_what_was_born_while_the_bridge_was_dead_is_never_read_by_older_births(
         again.leaves()
 
 
+def test_what_quality_of_service_0_loses_in_a_kill_is_what_was_in_memory_and_is_stated(
+    mosquitto: Broker, plain_database: str, tmp_path: Path
+) -> None:
+    """What cannot be saved: with the broker set as in deploy/mosquitto it keeps what comes while nobody is there."""
+    mosquitto.restart_with("queue_qos0_messages true")
+    away: set[tuple[str, int]] = set()
+    with bridge(mosquitto, plain_database, tmp_path, DEMO_PLANT) as running:
+        node = EdgeNode(mosquitto.port)
+        node.answers = False
+        node.measures(10)
+        wait_until(lambda: good(plain_database) == node.said, f"the birth is there: {running.log}")
+        for _ in range(4):
+            for _ in range(60):
+                node.measures(1)
+                time.sleep(0.004)
+            running.kill()
+            before = set(node.said)
+            node.measures(40)
+            away |= set(node.said) - before
+            running.start()
+            wait_until(lambda: running.health()[0], "the bridge is back")
+        node.measures(10)
+        wait_until(lambda: max(node.said) in good(plain_database), f"the last one stored: {running.log}")
+        lost = set(node.said) - set(good(plain_database))
+        stated = sum(missing(plain_database))
+        assert not lost & away, "what came while the bridge was away is there"
+        assert len(lost) <= stated, "nothing is lost without being said"
+        assert stated < 4 * 60, "what is stated was in memory: less than what came since the kill before"
+        assert {reason for reason, _ in quarantined(plain_database)} <= {"sequence_gap"}
+        node.leaves()
+
+
+def missing(database: str) -> list[int]:
+    """The numbers of messages that are said to be lost on the way."""
+    with psycopg.connect(database) as conn:
+        rows = conn.execute("SELECT detail FROM quarantine WHERE reason = 'sequence_gap'").fetchall()
+    return [int(detail.split(": ")[1].split()[0]) for (detail,) in rows]
+
+
 def test_a_node_that_does_not_answer_is_not_asked_with_every_message(
     mosquitto: Broker, database: str, tmp_path: Path
 ) -> None:

@@ -56,6 +56,13 @@ class Broker:
             self.process.wait(timeout=30)
             self.process = None
 
+    def restart_with(self, setting: str) -> None:
+        """Start it again with one more line of configuration."""
+        self.stop()
+        with (self.folder / "mosquitto.conf").open("a", encoding="utf-8") as conf:
+            conf.write(f"{setting}\n")
+        self.start()
+
     def client(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `mosquitto_pub` or `mosquitto_sub` against it."""
         return subprocess.run(
