@@ -18,6 +18,7 @@ from prodlytics.db.unprivileged import identity
 from prodlytics.edge.cloud.hub import sas_token
 from prodlytics.settings import DEMO_PLANT
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, stored, wait_until
+from prodlytics_tests.edge.test_sparkplug import EdgeNode
 from prodlytics_tests.edge.wire import Wire
 from prodlytics_tests.servers import iot_hub
 from prodlytics_tests.servers import mosquitto as mqtt_server
@@ -127,6 +128,36 @@ def test_forwarding_goes_on_while_the_database_is_away(
         assert in_order(hub)
         machine.leave()
     wire.close()
+
+
+def test_aliases_of_spooled_births_are_known_to_the_cloud_after_a_kill(
+    mosquitto: Broker, plain_database: str, tmp_path: Path, plant: Path, hub: Hub
+) -> None:
+    """The births were forwarded from the spool before the kill; the data after them come after it."""
+    wire = Wire(plain_database)
+    quick = settings(hub, BRIDGE_PATIENCE_S="2")
+    with bridge(mosquitto, wire.url, tmp_path / "home", plant, settings=quick) as running:
+        wire.cut()
+        node = EdgeNode(mosquitto.port)
+        node.answers = False
+        node.measures(50)
+        wait_until(lambda: counts(hub) == said(node), f"the hub has all without a database: {running.log}")
+        running.kill()
+        running.start()
+        wait_until(lambda: running.metric("spooled_messages") >= 52, "the bridge is back")
+        node.measures(50)
+        wait_until(lambda: counts(hub) == said(node), f"and after a kill: {running.log}")
+        wire.mend()
+        wait_until(lambda: len(stored(plain_database)) == len(node.said), f"stored late: {running.log}")
+        assert stored(plain_database) == counts(hub) == said(node)
+        assert len(hub.samples) == len(node.said)
+        node.leaves()
+    wire.close()
+
+
+def said(node: EdgeNode) -> dict[int, float]:
+    """What a node said of its only metric, by time in milliseconds."""
+    return {at: value for (_, at), value in node.said.items()}
 
 
 def test_messages_are_as_the_quota_counts(
