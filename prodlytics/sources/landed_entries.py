@@ -122,7 +122,12 @@ def _check_times(record: Record, now: dt.datetime) -> None:
 
 
 def store(
-    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any],
+    plant: Plant,
+    records: list[Record],
+    form: LandingFormat,
+    cause: str,
+    now: dt.datetime,
 ) -> int:
     """Store the entries that are new and mark what they change; the others are left to be counted as duplicates."""
     _give_keys(records, form)
@@ -144,7 +149,7 @@ def store(
                 )
         if new:
             cursor.executemany(sql("insert_entry"), new)
-    _mark(conn, plant, new, name)
+    _mark(conn, plant, new, cause)
     return len(new)
 
 
@@ -165,7 +170,7 @@ def _give_keys(records: list[Record], form: LandingFormat) -> None:
             record.values["source_key"] = f"{form.name}:{digest}:{seen[digest]}"
 
 
-def _mark(conn: psycopg.Connection[Any], plant: Plant, new: list[dict[str, Any]], name: str) -> None:
+def _mark(conn: psycopg.Connection[Any], plant: Plant, new: list[dict[str, Any]], cause: str) -> None:
     """Ask for what the new entries change, and what the undos among them take back or give back."""
     undone = [entry["undoes"] for entry in new if entry["kind"] == "undo"]
     spans = [(entry["kind"], entry["machine_id"], entry["starts_at"], entry["ends_at"]) for entry in new]
@@ -181,4 +186,4 @@ def _mark(conn: psycopg.Connection[Any], plant: Plant, new: list[dict[str, Any]]
         groups.setdefault(again, []).append((machine, starts, ends or starts))
     for again in sorted(groups):
         frame = pd.DataFrame(groups[again], columns=["machine_id", "starts_at", "ends_at"])
-        dirty.mark_spans(conn, again, frame, f"landed file {name}")
+        dirty.mark_spans(conn, again, frame, cause)

@@ -84,7 +84,12 @@ def check_cost(record: Record, plant: Plant, form: LandingFormat, now: dt.dateti
 
 
 def store_orders(
-    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any],
+    plant: Plant,
+    records: list[Record],
+    form: LandingFormat,
+    cause: str,
+    now: dt.datetime,
 ) -> int:
     """Store orders that are new or newer than the stored version.
 
@@ -114,10 +119,10 @@ def store_orders(
     if written:
         with conn.cursor() as cursor:
             cursor.executemany(sql("upsert_order"), list(written.values()))
-    dirty.mark_spans(conn, _DERIVED, _derived_part(conn, _spans(spans, now)), f"landed file {name}")
+    dirty.mark_spans(conn, _DERIVED, _derived_part(conn, _spans(spans, now)), cause)
     # An order is compared as a whole: any instant of it will do.
     begins = _derived_part(conn, _spans(reported, now))
-    dirty.mark_spans(conn, ("reconciliation",), begins.assign(ends_at=begins["starts_at"]), f"landed file {name}")
+    dirty.mark_spans(conn, ("reconciliation",), begins.assign(ends_at=begins["starts_at"]), cause)
     return stored
 
 
@@ -150,7 +155,12 @@ def _spans(orders: list[dict[str, Any]], now: dt.datetime) -> pd.DataFrame:
 
 
 def store_costs(
-    conn: psycopg.Connection[Any], plant: Plant, records: list[Record], form: LandingFormat, name: str, now: dt.datetime
+    conn: psycopg.Connection[Any],
+    plant: Plant,
+    records: list[Record],
+    form: LandingFormat,
+    cause: str,
+    now: dt.datetime,
 ) -> int:
     """Store costs that are new or changed, and mark the scrap they are the cost of."""
     parts = sorted({record.values["part_number"] for record in records})
@@ -173,5 +183,5 @@ def store_costs(
         touched = conn.execute(
             sql("select_scrap_moments"), {"parts": firsts.index.tolist(), "since": firsts.tolist()}
         ).fetchall()
-        dirty.mark(conn, "scrap_events", touched, f"landed file {name}")
+        dirty.mark(conn, "scrap_events", touched, cause)
     return len(written)

@@ -1,6 +1,7 @@
 """Landed tables of records: what people said, orders, costs.
 
-Belongs here: one file's rows, its quarantined rows and its dirty marks, in the caller's transaction. Does not belong
+Belongs here: the rows of one file or one sync, what of them is quarantined and the dirty marks, in the caller's
+transaction. Does not belong
 here: the rules of one dataset (`landed_entries.py`, `landed_orders.py`).
 """
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from prodlytics.db import locks, quarantine
 from prodlytics.formats.names import MachineNames
-from prodlytics.formats.records import Record, read_records
+from prodlytics.formats.records import Record, RecordField, read_records
 from prodlytics.sources import landed_entries, landed_orders
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.unpack import unpacked
@@ -38,10 +39,38 @@ def load_records(
     Raises:
         UnreadableFileError: The file as a whole cannot be read.
     """
-    fields, check, store = _DATASETS[form.dataset]
     is_parquet = name.lower().removesuffix(".gz").endswith((".parquet", ".pq"))
     content = unpacked(file, name, seekable=is_parquet)
-    records = read_records(content, "parquet" if is_parquet else "csv", form, fields)
+    records = read_records(content, "parquet" if is_parquet else "csv", form, fields_of(form.dataset))
+    return store_records(conn, plant, form, records, name, f"landed file {name}", now)
+
+
+def fields_of(dataset: str) -> tuple[RecordField, ...]:
+    """The fields a record of this dataset has."""
+    return _DATASETS[dataset][0]
+
+
+def store_records(
+    conn: psycopg.Connection[Any],
+    plant: Plant,
+    form: LandingFormat,
+    records: list[Record],
+    origin: str,
+    cause: str,
+    now: dt.datetime,
+) -> Counts:
+    """Store records, whoever brought them: check, upsert, dirty marks, quarantine, in the caller's transaction.
+
+    Args:
+        conn: An open connection.
+        plant: The plant.
+        form: The dataset, and the name that stands for the source where a record names none.
+        records: Typed records.
+        origin: File or system, as quarantine names it.
+        cause: What dirty marks and restatements give as the reason.
+        now: Our clock.
+    """
+    _, check, store = _DATASETS[form.dataset]
     names = MachineNames.of(plant)
     for record in records:
         _machine(record, names)
@@ -50,9 +79,9 @@ def load_records(
     # Whoever else writes these records at the same moment waits: what is compared must not change meanwhile.
     locks.lock_dataset(conn, form.dataset)
     sound = [record for record in records if record.problem is None]
-    stored = store(conn, plant, sound, form, name, now)
+    stored = store(conn, plant, sound, form, cause, now)
     refused = [record.bad_row() for record in records if record.problem is not None]
-    quarantined = quarantine.store(conn, form.dataset, pd.DataFrame(refused), origin=name) if refused else 0
+    quarantined = quarantine.store(conn, form.dataset, pd.DataFrame(refused), origin=origin) if refused else 0
     counts = Counts(rows_in=len(records), stored=stored, quarantined=quarantined)
     counts.duplicate = (len(refused) - quarantined) + sum(record.problem is None for record in sound) - stored
     return counts

@@ -1,0 +1,74 @@
+"""HTTP to systems that are not ours: patience with them, and one clear sentence when it ends.
+
+Belongs here: sessions, repeating what was throttled or failed for a moment, JSON without floats. Does not belong here:
+what an answer means (`connectors.py` and its adapters).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+#: Seconds to connect, and between two bytes of an answer.
+TIMEOUT_S = (5.0, 30.0)
+_AGAIN = (429, 500, 502, 503, 504)
+
+
+class SourceUnavailableError(Exception):
+    """Another system did not give what was asked; the message names neither credentials nor parameters."""
+
+
+def session(headers: dict[str, str], *, attempts: int = 5, backoff_s: float = 0.5) -> requests.Session:
+    """A session that waits as long as Retry-After says (a minute at most) and repeats what may pass.
+
+    POST is repeated too: everything asked here only reads.
+    """
+    retry = Retry(
+        total=attempts,
+        status_forcelist=_AGAIN,
+        allowed_methods=None,
+        backoff_factor=backoff_s,
+        respect_retry_after_header=True,
+        retry_after_max=60,
+        raise_on_status=False,
+    )
+    made = requests.Session()
+    # A .netrc of the account would silently take the place of the key.
+    made.trust_env = False
+    made.headers.update(headers)
+    for scheme in ("https://", "http://"):
+        made.mount(scheme, HTTPAdapter(max_retries=retry))
+    return made
+
+
+def ask(over: requests.Session, method: str, url: str, **said: Any) -> Any:
+    """The JSON of an answer, with every fractional number a Decimal.
+
+    Args:
+        over: From `session`.
+        method: GET or POST.
+        url: Without parameters; they are given as `params`.
+        said: `params` or `json`, as requests takes them.
+
+    Raises:
+        SourceUnavailableError: No answer, a refusal, or an answer that is not JSON.
+    """
+    try:
+        answer = over.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, **said)
+    except requests.RequestException as error:
+        # The text of the error may hold the whole address.
+        raise SourceUnavailableError(f"{url} does not answer ({type(error).__name__})") from None
+    if answer.status_code in (401, 403):
+        raise SourceUnavailableError(f"{url} refuses our credentials ({answer.status_code}): renew the key")
+    if answer.status_code != 200:
+        raise SourceUnavailableError(f"{url} answers {answer.status_code}")
+    try:
+        return json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        kind = answer.headers.get("Content-Type", "no type")
+        raise SourceUnavailableError(f"{url} answers with {kind[:60]} that is not JSON") from None

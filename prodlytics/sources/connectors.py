@@ -1,0 +1,98 @@
+"""What an adapter to another system is, and bringing what it says into the datasets.
+
+Belongs here: the contract, the cursor with its overlap, one transaction for a whole pass. Does not belong here: HTTP
+(`ask.py`), one system's words (an adapter's own file), storing records (`landed_records.py`, as for files).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from prodlytics.db import locks
+from prodlytics.db.queries import sql
+from prodlytics.formats.records import Record, records_of
+from prodlytics.plant.model import LandingFormat
+from prodlytics.sources.counts import Counts
+from prodlytics.sources.landed_records import fields_of, store_records
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from prodlytics.plant.model import Plant
+
+#: After so long everything is asked for again: an order that was closed leaves a filter on open ones.
+FULL_EVERY = dt.timedelta(days=1)
+_MODIFIED = "source_modified_at"
+
+
+class Adapter(Protocol):
+    """One resource of another system. `pages` is its transport, `parse` is pure."""
+
+    source: str
+    "Name in `sync_state`, quarantine and the rows, e.g. `erp`."
+    dataset: Literal["work_orders", "part_costs", "operator_entries"]
+    overlap: dt.timedelta
+    "How far behind the newest change already seen a pass begins."
+    timezone: str | None
+    "Zone of times that carry none; without it such rows are quarantined."
+
+    def pages(self, since: dt.datetime | None) -> Iterable[Any]:
+        """Answers changed at or after `since` (None: all), in a stable order.
+
+        Raises:
+            SourceUnavailableError: The system does not give them.
+        """
+
+    def parse(self, page: Any) -> list[Mapping[str, object]]:
+        """Rows by our field names. Money stays Decimal, a date stays a date; nothing is made up for what is missing."""
+
+
+def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.datetime) -> Counts:
+    """One pass: everything is fetched first, then stored in one transaction together with the cursor.
+
+    A page that fails leaves neither rows nor a moved cursor. Rows met again by the overlap are duplicates.
+
+    Args:
+        conn: In autocommit: no transaction is open while the other system is waited for.
+        plant: The plant.
+        adapter: What to ask.
+        now: Our clock.
+
+    Raises:
+        SourceUnavailableError: The system did not give all pages.
+    """
+    name = f"{adapter.source}/{adapter.dataset}"
+    form = LandingFormat(name=adapter.source, match="", dataset=adapter.dataset, timezone=adapter.timezone)
+    before = _cursor(conn, name)
+    full = "full_at" not in before or now - before["full_at"] >= FULL_EVERY
+    since = None if full or "modified_at" not in before else before["modified_at"] - adapter.overlap
+    rows = [row for page in adapter.pages(since) for row in adapter.parse(page)]
+    records = records_of(rows, form, fields_of(adapter.dataset))
+    after = {"full_at": now} if full else {}
+    with conn.transaction():
+        # Two passes at once: the second one waits, and keeps what the first one has reached.
+        locks.lock(conn, f"sync/{name}")
+        counts = store_records(conn, plant, form, records, name, f"sync of {name}", now)
+        _advance(conn, name, after | _newest(records, now))
+        return counts
+
+
+def _newest(records: list[Record], now: dt.datetime) -> dict[str, dt.datetime]:
+    """Up to where changes were seen; a source whose clock is ahead must not hide what it changes next."""
+    times = [time for record in records if (time := record.values.get(_MODIFIED)) is not None]
+    return {"modified_at": min(max(times), now)} if times else {}
+
+
+def _cursor(conn: psycopg.Connection[Any], name: str) -> dict[str, dt.datetime]:
+    row = conn.execute(sql("select_cursor"), {"source": name}).fetchone()
+    return {key: dt.datetime.fromisoformat(said) for key, said in row[0].items()} if row else {}
+
+
+def _advance(conn: psycopg.Connection[Any], name: str, reached: dict[str, dt.datetime]) -> None:
+    known = _cursor(conn, name)
+    moved = known | {key: max(time, known.get(key, time)) for key, time in reached.items()}
+    cursor = json.dumps({key: time.isoformat() for key, time in moved.items()})
+    conn.execute(sql("upsert_cursor"), {"source": name, "cursor": cursor})
