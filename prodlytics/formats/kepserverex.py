@@ -39,6 +39,7 @@ MESSAGE_LIMIT = 64 * 2**20
 _DOCUMENT_LIMIT = 64 * 2**20
 _MISSING = object()
 _NUMERIC = frozenset((int, float, bool))
+_MOMENTS = frozenset((int, float))
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ _DEFAULT = Fields()
 
 
 @dataclass
-class _Record:
-    """One sample as sent, or what is wrong with a line that has none."""
+class _Records:
+    """The samples of a message as sent, or one thing that is none and what is wrong with it."""
 
-    content: Any
+    contents: list[Any]
     published: Any = None
     problem: tuple[str, str] | None = None
 
@@ -95,12 +96,12 @@ def parse(data: bytes | str, rules: Rules, origin: str, fields: Fields = _DEFAUL
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     read = _json(raw)
-    if isinstance(read, _Record) and b"\n" in raw.strip():
+    if isinstance(read, _Records) and b"\n" in raw.strip():
         parts = list(parse_lines(raw.splitlines(keepends=True), rules, origin, fields))
         return _joined(parts) if parts else _frame(_Batch(1), rules, origin)
     batch = _Batch(1)
-    for record in _records(read, fields):
-        _add(batch, record, fields)
+    for records in _records(read, fields):
+        _add(batch, records, fields)
     return _frame(batch, rules, origin)
 
 
@@ -108,8 +109,8 @@ def parse_messages(payloads: Iterable[bytes], rules: Rules, origin: str, fields:
     """Messages of a broker, read together; positions count samples over all of them."""
     batch = _Batch(1)
     for payload in payloads:
-        for record in _records(_json(payload), fields):
-            _add(batch, record, fields)
+        for records in _records(_json(payload), fields):
+            _add(batch, records, fields)
     return _frame(batch, rules, origin)
 
 
@@ -119,10 +120,10 @@ def parse_lines(lines: Iterable[bytes], rules: Rules, origin: str, fields: Field
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        for record in _records(_json(line), fields):
-            if record.problem is not None:
-                record.problem = (record.problem[0], f"line {number}: {record.problem[1]}")
-            _add(batch, record, fields)
+        for records in _records(_json(line), fields):
+            if records.problem is not None:
+                records.problem = (records.problem[0], f"line {number}: {records.problem[1]}")
+            _add(batch, records, fields)
         if len(batch.ids) >= BATCH:
             yield _frame(batch, rules, origin)
             batch = _Batch(batch.first_position + len(batch.ids))
@@ -140,10 +141,10 @@ def parse_file(file: BinaryIO, rules: Rules, origin: str, fields: Fields = _DEFA
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         return
-    if isinstance(_json(first), _Record) and first.lstrip(b"\xef\xbb\xbf \t")[:1] in (b"{", b"["):
+    if isinstance(_json(first), _Records) and first.lstrip(b"\xef\xbb\xbf \t")[:1] in (b"{", b"["):
         rest = file.read(_DOCUMENT_LIMIT)
         if len(rest) < _DOCUMENT_LIMIT:
-            if isinstance(_json(first + rest), _Record):
+            if isinstance(_json(first + rest), _Records):
                 yield from parse_lines(chain([first], rest.splitlines(keepends=True)), rules, origin, fields)
             else:
                 yield parse(first + rest, rules, origin, fields)
@@ -171,16 +172,16 @@ def _joined(parts: list[Parsed]) -> Parsed:
 
 
 def _json(raw: bytes) -> Any:
-    """The document, or a `_Record` that says why there is none."""
+    """The document, or `_Records` that say why there is none."""
     if len(raw) > MESSAGE_LIMIT:
         said = raw[:2000].decode("utf-8", "backslashreplace")
         detail = f"{len(raw)} bytes are no message: {MESSAGE_LIMIT // 2**20} MiB is the limit"
-        return _Record(shown(said, 2000), problem=("too_large", detail))
+        return _Records([shown(said, 2000)], problem=("too_large", detail))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         said = raw.decode("utf-8", "backslashreplace").strip()
-        return _Record(shown(said, 2000), problem=("bad_utf8", f"byte {error.start} is not UTF-8"))
+        return _Records([shown(said, 2000)], problem=("bad_utf8", f"byte {error.start} is not UTF-8"))
     try:
         return _decode(text)
     except (ValueError, RecursionError) as first:
@@ -188,7 +189,7 @@ def _json(raw: bytes) -> Any:
             return _decode(_BARE_NAN.sub(r"\1NaN", text))
         except (ValueError, RecursionError):
             why = "cut off or not JSON" if isinstance(first, json.JSONDecodeError) else "nested or long beyond reason"
-            return _Record(shown(text.strip(), 2000), problem=("bad_json", f"{why}: {shown(str(first))}"))
+            return _Records([shown(text.strip(), 2000)], problem=("bad_json", f"{why}: {shown(str(first))}"))
 
 
 def _decode(text: str) -> Any:
@@ -200,53 +201,56 @@ def _decode(text: str) -> Any:
         return json.loads(text, parse_int=float)
 
 
-def _records(document: Any, fields: Fields) -> Iterator[_Record]:
-    if isinstance(document, _Record):
+def _records(document: Any, fields: Fields) -> Iterator[_Records]:
+    if isinstance(document, _Records):
         yield document
     elif isinstance(document, list):
         for element in document:
-            yield from _of_object(element, fields)
+            yield _of_object(element, fields)
         if not document:
-            yield _Record(document, problem=("unknown_shape", "the array is empty"))
+            yield _Records([document], problem=("unknown_shape", "the array is empty"))
     else:
-        yield from _of_object(document, fields)
+        yield _of_object(document, fields)
 
 
-def _of_object(element: Any, fields: Fields) -> Iterator[_Record]:
+def _of_object(element: Any, fields: Fields) -> _Records:
     if not isinstance(element, dict):
-        yield _Record(element, problem=("unknown_shape", "expected an object, an array of objects or a record"))
-    elif isinstance(element.get(fields.values), list):
-        published = element.get(fields.published_at)
-        for content in element[fields.values]:
-            yield _Record(content, published)
+        return _Records([element], problem=("unknown_shape", "expected an object, an array of objects or a record"))
+    if isinstance(element.get(fields.values), list):
         if not element[fields.values]:
-            yield _Record(element, problem=("unknown_shape", f"{fields.values!r} is empty"))
-    elif fields.id in element:
-        yield _Record(element)
-    else:
-        detail = f"neither {fields.values!r} (a message) nor {fields.id!r} (a record) is there"
-        yield _Record(element, problem=("unknown_shape", detail))
+            return _Records([element], problem=("unknown_shape", f"{fields.values!r} is empty"))
+        return _Records(element[fields.values], element.get(fields.published_at))
+    if fields.id in element:
+        return _Records([element])
+    detail = f"neither {fields.values!r} (a message) nor {fields.id!r} (a record) is there"
+    return _Records([element], problem=("unknown_shape", detail))
 
 
-def _add(batch: _Batch, record: _Record, fields: Fields) -> None:
-    content = record.content
-    problem = record.problem
-    if problem is None:
-        if not isinstance(content, dict):
-            problem = ("unknown_shape", "the sample is not an object")
-        elif not isinstance(content.get(fields.id), str):
-            problem = ("missing_name", f"{fields.id!r} is not the name of a tag")
-    if problem is not None:
-        batch.problems[len(batch.ids)] = problem
-        fields_of: dict[str, Any] = {}
-    else:
-        fields_of = content
-    batch.ids.append(fields_of.get(fields.id, ""))
-    batch.values.append(fields_of.get(fields.value))
-    batch.qualities.append(fields_of.get(fields.quality, _MISSING))
-    batch.times.append(fields_of.get(fields.time))
-    batch.published.append(record.published)
-    batch.contents.append(content)
+def _add(batch: _Batch, records: _Records, fields: Fields) -> None:
+    """Column by column: sample by sample took a third of the bridge's time at 100 samples a message."""
+    contents, first = records.contents, len(batch.ids)
+    known: list[dict[str, Any]] = contents
+    if records.problem is not None:
+        batch.problems[first] = records.problem
+        known = [{}]
+    elif not all(type(one) is dict and type(one.get(fields.id)) is str for one in contents):
+        known = [_named(batch, row, content, fields) for row, content in enumerate(contents, start=first)]
+    batch.ids += [one.get(fields.id, "") for one in known]
+    batch.values += [one.get(fields.value) for one in known]
+    batch.qualities += [one.get(fields.quality, _MISSING) for one in known]
+    batch.times += [one.get(fields.time) for one in known]
+    batch.published += [records.published] * len(contents)
+    batch.contents += contents
+
+
+def _named(batch: _Batch, row: int, content: Any, fields: Fields) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        batch.problems[row] = ("unknown_shape", "the sample is not an object")
+        return {}
+    if not isinstance(content.get(fields.id), str):
+        batch.problems[row] = ("missing_name", f"{fields.id!r} is not the name of a tag")
+        return {}
+    return content
 
 
 def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
@@ -295,6 +299,9 @@ def _qualities(sent: list[Any], problems: dict[int, tuple[str, str]]) -> np.ndar
 def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floats, np.ndarray[Any, Any]]:
     """Numbers, booleans as 1 and 0, numbers in text as numbers; other text as it is (tool names, conditions)."""
     text = np.full(len(sent), None, dtype=object)
+    plain = _plain_numbers(sent, _NUMERIC)
+    if plain is not None and np.isfinite(plain).all():
+        return plain, text
     number = np.full(len(sent), np.nan)
     for row, value in enumerate(sent):
         kind = type(value)
@@ -317,6 +324,16 @@ def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floa
     return number, text
 
 
+def _plain_numbers(sent: list[Any], kinds: frozenset[type]) -> Floats | None:
+    """All of them at once where there is nothing but numbers, which is nearly always."""
+    if not kinds.issuperset(map(type, sent)):
+        return None
+    try:
+        return np.array(sent, dtype=np.float64)
+    except OverflowError:  # an integer beyond every double
+        return None
+
+
 def _double(value: float) -> float:
     try:
         return float(value)
@@ -326,11 +343,14 @@ def _double(value: float) -> float:
 
 def _instants(sent: list[Any]) -> Times:
     """Milliseconds since 1970 as number or numeric text, or ISO 8601 with an offset."""
+    plain = _plain_numbers(sent, _MOMENTS)
+    if plain is not None:
+        return epoch_times(plain, 1_000.0)
     numbers = np.full(len(sent), np.nan)
     words: dict[int, str] = {}
     for row, value in enumerate(sent):
         kind = type(value)
-        if kind is int or kind is float:
+        if kind in _MOMENTS:
             numbers[row] = _double(value)
         elif kind is str:
             read = number_of(value)
@@ -342,11 +362,15 @@ def _instants(sent: list[Any]) -> Times:
         if value is None:
             times.problems[row] = ("missing_time", "the sample has no time")
     if words:
-        spelled = [shown(word) for word in words.values()]
-        read_words = read_times(pa.array(spelled, pa.string()))
-        for place, row in enumerate(words):
-            times.us[row] = read_words.us[place]
-            times.problems.pop(row, None)
-            if place in read_words.problems:
-                times.problems[row] = read_words.problems[place]
+        _put_words(times, words)
     return times
+
+
+def _put_words(times: Times, words: dict[int, str]) -> None:
+    """Times in words, by row."""
+    read = read_times(pa.array([shown(word) for word in words.values()], pa.string()))
+    for place, row in enumerate(words):
+        times.us[row] = read.us[place]
+        times.problems.pop(row, None)
+        if place in read.problems:
+            times.problems[row] = read.problems[place]
