@@ -224,7 +224,6 @@ class Bridge:
             self._spool_problem = str(error)
             self._stop.wait(1.0)
             return
-        self._spool_problem = None
         self._safe()
 
     def _drain(self) -> None:
@@ -240,6 +239,8 @@ class Bridge:
                 reached = self._ahead.read_on(self._feeds.sessions)
             if self._write(messages, forward=False):
                 self._spool.drop(last, self._feeds.sessions)
+                if not self._pending:
+                    self._spool_problem = None
                 if not len(self._spool):
                     log.info("spool_empty")
                     if self._ahead is not None:
@@ -279,7 +280,8 @@ class Bridge:
 
     def _safe(self) -> None:
         self._broker.acknowledge(self._pending)
-        self._pending = []
+        # On the disk or, past an empty spool, in the database: none of them stays with the broker.
+        self._pending, self._spool_problem = [], None
 
     def _count(self, messages: list[Message], written: Written) -> None:
         if not messages:

@@ -64,7 +64,10 @@ def run_bridge(settings: Settings) -> None:
     try:
         bridge = Bridge(plant, options)
     except OSError as error:
-        raise BridgeNotConfiguredError(f"{settings.bridge_http} cannot be listened on: {error.strerror}.") from error
+        raise BridgeNotConfiguredError(
+            f"{settings.bridge_http} cannot be listened on: {error.strerror}. Does another bridge run here? Otherwise "
+            "set PRODLYTICS_BRIDGE_HTTP to a free address."
+        ) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.stop())
     bridge.run()

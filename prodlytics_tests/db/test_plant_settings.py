@@ -170,7 +170,10 @@ def test_computing_runs_do_not_wait_for_each_other(
     with conn.transaction(), other.transaction():
         hold(conn, version)
         hold(other, version)
-        held = conn.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        held = conn.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted"
+        )
         assert held.fetchone() == (2,)
 
 
