@@ -178,6 +178,9 @@ class Broker:
             client.will_set(self._presence.topic, self._presence.payload(False, self._greeted_ms), qos=1, retain=True)
 
     def _on_disconnect(self, client: mqtt.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if not self.connected.is_set():
+            # A refusal comes here too, as a "protocol error": why and since when is known already.
+            return
         self.connected.clear()
         self.disconnected_at = time.monotonic()
         self.why = f"the connection broke: {reason}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from prodlytics.db.unprivileged import identity
-from prodlytics_tests.edge.rig import wait_until
+from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, stored, wait_until
 from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.place import PROJECT
@@ -87,6 +89,51 @@ def test_other_machines_come_in_over_tls(shipped: Shipped) -> None:
     stranger.tls_set_context(ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.connect("127.0.0.1", shipped.tls_port)
+
+
+def over_tls(shipped: Shipped, password: str) -> dict[str, str]:
+    """Settings of a bridge on another machine than the broker's."""
+    url = f"mqtts://bridge:{password}@127.0.0.1:{shipped.tls_port}"
+    return {"MQTT_URL": url, "MQTT_CA_FILE": str(shipped.ca)}
+
+
+def test_the_bridge_comes_in_over_tls_and_loses_nothing(shipped: Shipped, plain_database: str, tmp_path: Path) -> None:
+    """Small messages, large ones, many at once, and a broker that dies in between."""
+    settings = over_tls(shipped, "bridge-secret")
+    with bridge(shipped.broker, plain_database, tmp_path, DEMO_PLANT, settings=settings) as running:
+        machine = Machine(shipped.broker.port, topic="kepware/line1", login=("kepserverex", "kepserverex-secret"))
+        for _ in range(2):
+            machine.say(1)
+            machine.say(1_000)
+            machine.say(30, samples=500)
+            shipped.broker.kill()
+            shipped.broker.start()
+            wait_until(lambda: running.health()[0], "the bridge is back")
+        machine.say(1)
+        wait_until(lambda: len(stored(plain_database)) == len(machine.said), f"all stored: {running.log}")
+        assert stored(plain_database) == machine.said
+        assert "bridge-secret" not in running.log
+        machine.leave()
+
+
+def test_a_bridge_with_a_wrong_password_says_so_and_does_not_show_it(
+    shipped: Shipped, plain_database: str, tmp_path: Path
+) -> None:
+    running = BridgeProcess(
+        shipped.broker.port, plain_database, tmp_path, DEMO_PLANT, settings=over_tls(shipped, "not-the-secret")
+    ).start()
+    try:
+        wait_until(lambda: any("Not authorized" in problem for problem in running.health()[1]), "it says so")
+        # Still so, and counted from the beginning, after it has tried again.
+        wait_until(lambda: running.log.count("broker_refuses") >= 3, "it goes on trying")
+        (problem,) = running.health()[1]
+        assert problem.startswith("No broker for")
+        assert problem.endswith("the broker refuses us: Not authorized.")
+        assert not running.health()[0]
+        assert "not-the-secret" not in running.log
+        assert "Traceback" not in running.log
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize(

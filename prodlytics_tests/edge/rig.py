@@ -47,11 +47,14 @@ class Machine:
     port: int
     topic: str = TOPIC
     qos: int = 1
+    login: tuple[str, str] | None = None
     said: dict[int, float] = field(default_factory=dict)
     "Time in milliseconds to value."
 
     def __post_init__(self) -> None:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        if self.login is not None:
+            self._client.username_pw_set(*self.login)
         self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
         self._next_ms = int(time.time() * 1000) - 3_600_000
