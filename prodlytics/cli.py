@@ -219,6 +219,10 @@ def simulate(
         typer.Option(help="drop-connection, duplicate, late, bad-json or unknown-machine, e.g. late=0.05 of messages."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Chance; without it the plant's own.")] = None,
+    story: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%dT%H:%M"], help="Moment of the plan to begin at, local; without it the present."),
+    ] = None,
 ) -> None:
     """Let the plant work now: publish its samples as they arise, and keep the truth to compare with."""
     if not mqtt:
@@ -226,7 +230,9 @@ def simulate(
     from prodlytics.settings import Settings
     from prodlytics.simulator.command import run_simulation
 
-    done = run_simulation(Settings(), form=form, speed=speed, rate=rate, seconds=seconds, faults=fault or [], seed=seed)
+    done = run_simulation(
+        Settings(), form=form, speed=speed, rate=rate, seconds=seconds, faults=fault or [], seed=seed, story=story
+    )
     typer.echo(done)
 
 

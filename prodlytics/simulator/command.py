@@ -5,6 +5,7 @@ Belongs here: reading what was asked. Does not belong here: doing it (`publish.p
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import threading
 from collections.abc import Sequence
@@ -25,9 +26,11 @@ class AskedWronglyError(Exception):
 
 def run_simulation(
     settings: Settings, *, form: str, speed: float, rate: float | None, seconds: float | None, faults: Sequence[str],
-    seed: int | None,
+    seed: int | None, story: dt.datetime | None = None,
 ) -> str:  # fmt: skip
     """Publish the plant of the settings until the time is over, SIGINT or SIGTERM; returns what was done.
+
+    `story` is local wall time of the plant: where in its plan the story begins.
 
     Raises:
         AskedWronglyError: There is no such format or fault, or no broker is set.
@@ -43,7 +46,8 @@ def run_simulation(
         raise AskedWronglyError("PRODLYTICS_MQTT_URL is not set: write mqtt://host:1883 of the broker.")
     plant = load_plant(settings.plant)
     usual = plant.simulation.seed if plant.simulation else 0
-    order = Order(chosen, speed, rate, seconds, dict(map(_fault, faults)), usual if seed is None else seed)
+    begin = None if story is None else story.replace(tzinfo=plant.zone)
+    order = Order(chosen, speed, rate, seconds, dict(map(_fault, faults)), usual if seed is None else seed, begin)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -54,8 +54,11 @@ class _Chapter:
 class LivePlant:
     """A plant at work; `until` gives what its machines said since the last call."""
 
-    def __init__(self, plant: Plant, now: dt.datetime, *, speed: float, rate: float | None, seed: int) -> None:
-        """Begin the story at `now`, or where work was planned last if nobody works now.
+    def __init__(
+        self, plant: Plant, now: dt.datetime, *, speed: float, rate: float | None, seed: int,
+        story: dt.datetime | None = None,
+    ) -> None:  # fmt: skip
+        """Begin the story.
 
         Args:
             plant: The factory.
@@ -63,6 +66,8 @@ class LivePlant:
             speed: How many times faster than real time it works.
             rate: Samples of sensors per second of real time, all machines together; None for the usual.
             seed: Chance.
+            story: The moment of the plan at which the story begins, with a zone; None for `now`, or where work was
+                planned last if nobody works now.
 
         Raises:
             ValueError: A machine works in a way that is not simulated.
@@ -70,7 +75,7 @@ class LivePlant:
         refuse_what_is_not_simulated(plant)
         self._plant, self._speed, self._seed = plant, speed, seed
         self._real0 = now.timestamp() * 1000
-        self._story0 = _working_moment(plant, now)
+        self._story0 = _working_moment(plant, now) if story is None else int(story.timestamp() * 1000)
         self._told = self._story0
         sensors = sum(4 if machine.vibration_limits is not None else 2 for machine in plant.machines)
         self._every_ms = max(USUAL_MS if rate is None else sensors * 1000 * speed / rate, 1.0)

@@ -58,6 +58,7 @@ class Order:
         length_s: For how long; None until told to stop.
         faults: Fault to the probability with which it befalls a message.
         seed: Chance.
+        story: The moment of the plan at which the story begins, with a zone; None for the present.
     """
 
     form: Format = "kepserverex"
@@ -66,6 +67,7 @@ class Order:
     length_s: float | None = None
     faults: Mapping[Fault, float] | None = None
     seed: int = 0
+    story: dt.datetime | None = None
 
 
 @dataclass
@@ -101,7 +103,7 @@ def publish(
     start = dt.datetime.now(dt.UTC)
     node = EdgeNode(plant, feed_of(plant, "sparkplug")) if order.form == "sparkplug" else None
     writer = node or Writer(plant, order.form)
-    live = LivePlant(plant, start, speed=order.speed, rate=order.rate, seed=order.seed)
+    live = LivePlant(plant, start, speed=order.speed, rate=order.rate, seed=order.seed, story=order.story)
     truth.mkdir(parents=True, exist_ok=True)
     path = truth / f"live-{start:%Y%m%dT%H%M%S%f}Z.jsonl"
     with path.open("w", encoding="utf-8") as file, _Line(address, ca_file, file, node) as line:

@@ -18,11 +18,14 @@ from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.test_cli import one_sentence, prodlytics
 
 Key = tuple[str, str, int]
+#: A Wednesday on which everybody is at work: in the present it may be the lunch break.
+MORNING = "2026-11-18T09:00"
 
 
 def simulate(home: Path, broker: Broker, *options: str) -> dict[Key, float | str]:
     """Run `prodlytics simulate --mqtt`; the truth it kept."""
-    done = prodlytics("simulate", "--mqtt", *options, home=home, PRODLYTICS_MQTT_URL=f"mqtt://127.0.0.1:{broker.port}")
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    done = prodlytics("simulate", "--mqtt", "--story", MORNING, *options, home=home, PRODLYTICS_MQTT_URL=url)
     assert done.returncode == 0, done.stderr
     return truth(home)
 
@@ -57,6 +60,16 @@ def test_what_was_published_is_stored(mosquitto: Broker, plain_database: str, tm
         assert 600 <= sensors <= 1800
         counted = sorted((at, value) for (machine, metric, at), value in said.items() if metric == "CycleCount")
         assert len(counted) > 50
+
+
+def test_the_story_begins_where_it_is_told_to(mosquitto: Broker, tmp_path: Path) -> None:
+    """Twenty minutes of the morning, and twenty of the lunch break."""
+    told = {}
+    for story in (MORNING, "2026-11-18T11:00"):
+        options = ["--speed", "200", "--for", "6", "--story", story]
+        said = simulate(tmp_path / story, mosquitto, *options)
+        told[story] = sum(metric == "CycleCount" for _, metric, _ in said)
+    assert told["2026-11-18T11:00"] < told[MORNING] / 5
 
 
 def test_faults_on_demand_change_nothing_of_what_is_true(
@@ -156,6 +169,7 @@ def unknown_at_the_end(database: str) -> set[tuple[str, str]]:
         (["--mqtt", "--format", "csv"], "There is no format 'csv'"),
         (["--mqtt", "--fault", "fire"], "There is no fault 'fire'"),
         (["--mqtt", "--fault", "late=2"], "no probability"),
+        (["--mqtt", "--story", "0001-01-01T00:00"], "out of range"),
         (["--mqtt"], "No broker answers"),
     ],
 )
