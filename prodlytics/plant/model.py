@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from prodlytics.plant.cloud import Cloud
+from prodlytics.plant.connection import Connection
 from prodlytics.plant.people import Contact, Supervisor
 from prodlytics.plant.rules import ContradictionError, contradictions
 from prodlytics.plant.thresholds import Thresholds
@@ -389,6 +390,7 @@ class Plant(Strict):
     feeds: tuple[Feed, ...] = ()
     agents: tuple[Agent, ...] = ()
     cloud: Cloud = Cloud()
+    connections: tuple[Connection, ...] = ()
     simulation: Simulation | None = None
     report_after_boundary_min: int = Field(default=30, ge=0, le=720)
     "Minutes after the day boundary at which yesterday's report is made; 05:00 would cut the night shift."

@@ -23,10 +23,13 @@ class SourceUnavailableError(Exception):
     """Another system did not give what was asked; the message names neither credentials nor parameters."""
 
 
-def session(headers: dict[str, str], *, attempts: int = 5, backoff_s: float = 0.5) -> requests.Session:
+def session(
+    headers: dict[str, str], *, ca_file: str | None = None, attempts: int = 5, backoff_s: float = 0.5
+) -> requests.Session:
     """A session that waits as long as Retry-After says (a minute at most) and repeats what may pass.
 
-    POST is repeated too: everything asked here only reads.
+    POST is repeated too: everything asked here only reads. `ca_file` takes the place of the authorities the system
+    knows; there is no way to turn checking off.
     """
     retry = Retry(
         total=attempts,
@@ -41,6 +44,8 @@ def session(headers: dict[str, str], *, attempts: int = 5, backoff_s: float = 0.
     # A .netrc of the account would silently take the place of the key.
     made.trust_env = False
     made.headers.update(headers)
+    if ca_file is not None:
+        made.verify = ca_file
     for scheme in ("https://", "http://"):
         made.mount(scheme, HTTPAdapter(max_retries=retry))
     return made

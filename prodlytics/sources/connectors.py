@@ -38,6 +38,10 @@ class Adapter(Protocol):
     "How far behind the newest change already seen a pass begins."
     timezone: str | None
     "Zone of times that carry none; without it such rows are quarantined."
+    reach: dt.timedelta | None
+    "How far back everything reaches, where it has to be limited; None for without limit."
+    complete: bool
+    "Whether everything is really everything: a record that is missing from it was deleted there."
 
     def pages(self, since: dt.datetime | None) -> Iterable[Any]:
         """Answers changed at or after `since` (None: all), in a stable order.

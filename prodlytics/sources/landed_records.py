@@ -1,8 +1,7 @@
 """Landed tables of records: what people said, orders, costs.
 
 Belongs here: the rows of one file or one sync, what of them is quarantined and the dirty marks, in the caller's
-transaction. Does not belong
-here: the rules of one dataset (`landed_entries.py`, `landed_orders.py`).
+transaction. Does not belong here: the rules of one dataset (`landed_entries.py`, `landed_orders.py`).
 """
 
 from __future__ import annotations

@@ -91,6 +91,8 @@ class Orders:
     dataset: Literal["work_orders"] = "work_orders"
     overlap = dt.timedelta(minutes=10)
     timezone = None
+    reach = None
+    complete = False
 
     def __init__(self, url: str, key: str = KEY) -> None:
         self._url, self._session = url, session({"x-api-key": key}, attempts=2, backoff_s=0)
