@@ -32,6 +32,7 @@ from prodlytics.assets.reconciliation import reconciliation
 from prodlytics.assets.resources import Database, Places
 from prodlytics.assets.scrap_events import scrap_events
 from prodlytics.assets.sensor_delivery import sensor_delivery
+from prodlytics.assets.sources import source_checks
 from prodlytics.assets.work_orders import work_orders
 from prodlytics.automation import jobs, schedules, sensors
 from prodlytics.plant.load import load_plant
@@ -76,14 +77,16 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     plant = plant or load_plant(Settings().plant)
     chain, ingest, close_day = jobs.chain_job(plant), jobs.ingest_job(plant), jobs.close_day_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
+    asked = jobs.ask_source_job(plant) if plant.connections else None
     return dg.Definitions(
         assets=[*(declare(plant) for declare in ASSETS), operator_entries(plant), *archive_assets(plant)],
-        asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant)],
-        jobs=[chain, ingest, close_day, entries, pruning],
+        asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
+        jobs=[chain, ingest, close_day, entries, pruning, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.daily_close(plant, close_day),
             schedules.nightly_pruning(plant, pruning),
+            *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],
         resources={"database": Database(), "places": Places(), **overrides},

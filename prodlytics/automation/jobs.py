@@ -13,6 +13,7 @@ import dagster as dg
 
 from prodlytics.assets.declare import asset_key, resolved
 from prodlytics.assets.resources import Database, Places
+from prodlytics.assets.sources import SOURCED, answers, ask
 from prodlytics.datasets.registry import DATASETS, DERIVED, ON_CLOSE
 
 if TYPE_CHECKING:
@@ -96,6 +97,49 @@ def ingest_entries_job(plant: Plant) -> dg.JobDefinition:
         load_operator_entries()
 
     return ingest_entries
+
+
+class AskedSource(dg.Config):
+    """Which connection of the plant file to ask."""
+
+    connection: str
+
+
+def ask_source_job(plant: Plant) -> dg.JobDefinition:
+    """Ask one of the plant's connections, say what came of it on the assets it feeds, and check them."""
+
+    @dg.op(description="Asks a system of plant.yaml for what has changed; read again after an overlap, stored once.")
+    @resolved
+    def ask_source(context: dg.OpExecutionContext, config: AskedSource, database: Database) -> None:
+        report = ask(plant, database, config.connection, dt.datetime.now(dt.UTC))
+        for problem in report.problems:
+            context.log.warning(problem)
+        for dataset, numbers in report.numbers().items():
+            context.log_event(dg.AssetMaterialization(asset_key(plant, dataset), metadata=numbers))
+        for dataset in SOURCED:
+            found = answers(plant, database, dataset)
+            severity = dg.AssetCheckSeverity.WARN if found.warns else dg.AssetCheckSeverity.ERROR
+            # The typed events of an op are materializations and observations only.
+            context.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key(plant, dataset),
+                    found.name,
+                    bool(found.passed),
+                    description=found.says,
+                    severity=severity,
+                )
+            )
+
+    @dg.job(
+        name="ask_source",
+        description="Orders, costs, reasons and figures from a system that is not ours.",
+        tags={"prodlytics/plant": plant.plant},
+        executor_def=dg.in_process_executor,
+    )
+    def ask_source_now() -> None:
+        ask_source()
+
+    return ask_source_now
 
 
 def prune_history_job() -> dg.JobDefinition:

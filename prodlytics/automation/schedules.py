@@ -79,6 +79,22 @@ def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Schedu
     return daily
 
 
+def asking(plant: Plant, job: dg.JobDefinition) -> list[dg.ScheduleDefinition]:
+    """One schedule for each connection of the plant file; a missed tick needs no replay, the cursor knows."""
+    return [
+        dg.ScheduleDefinition(
+            name=f"ask_{connection.name}",
+            job=job,
+            cron_schedule=f"*/{connection.every_min} * * * *",
+            execution_timezone="UTC",
+            run_config={"ops": {"ask_source": {"config": {"connection": connection.name}}}},
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description=f"Asks {connection.name} ({connection.kind}) every {connection.every_min} minutes.",
+        )
+        for connection in plant.connections
+    ]
+
+
 def nightly_pruning(plant: Plant, job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Pruning at 04:15, outside the hour in which clocks change."""
     return dg.ScheduleDefinition(

@@ -26,6 +26,8 @@ class Connection(Strict):
     "Which system it is: the name of a module of `prodlytics.sources.adapters`."
     url: str
     "Address without what belongs to a single question."
+    every_min: Annotated[int, Field(ge=1, le=30)] = 15
+    "How often it is asked."
     options: dict[str, str] = Field(default_factory=dict)
     "What this kind of system needs besides, e.g. the company."
     machines: dict[str, str] = Field(default_factory=dict)

@@ -45,7 +45,7 @@ def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
         _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _supervisors,
-        _landing, _feeds, _agents, _cloud,
+        _landing, _feeds, _agents, _cloud, _connections,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 
@@ -308,6 +308,21 @@ def _agents(plant: Plant) -> Iterator[Problem]:
             if machine not in known:
                 message = f"machine {machine!r} is not in the list of machines; write one of their ids"
                 yield Problem(("agents", i, "devices", device), message)
+
+
+def _connections(plant: Plant) -> Iterator[Problem]:
+    names = ((("connections", i, "name"), one.name) for i, one in enumerate(plant.connections))
+    yield from _used_twice("connection", names)
+    known = {machine.id for machine in plant.machines}
+    for i, one in enumerate(plant.connections):
+        host = one.url.partition("://")[2]
+        if not host.strip("/") or "@" in host.partition("/")[0]:
+            message = "write the system's address without user and password, e.g. https://erp.example.com"
+            yield Problem(("connections", i, "url"), message)
+        for theirs, machine in one.machines.items():
+            if machine not in known:
+                message = f"machine {machine!r} is not in the list of machines; write one of their ids"
+                yield Problem(("connections", i, "machines", theirs), message)
 
 
 def _cloud(plant: Plant) -> Iterator[Problem]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from prodlytics.db import locks
 from prodlytics.db.queries import sql
 from prodlytics.formats.records import Record, records_of
 from prodlytics.plant.model import LandingFormat
+from prodlytics.sources.ask import SourceUnavailableError
+from prodlytics.sources.changed_there import entry_versions, orders_gone
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.landed_records import fields_of, store_records
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 #: After so long everything is asked for again: an order that was closed leaves a filter on open ones.
 FULL_EVERY = dt.timedelta(days=1)
+#: At the far edge of what a source was asked for its answer may lack what lies across.
+MARGIN = dt.timedelta(days=1)
 _MODIFIED = "source_modified_at"
 
 
@@ -32,7 +37,11 @@ class Adapter(Protocol):
     """One resource of another system. `pages` is its transport, `parse` is pure."""
 
     source: str
-    "Name in `sync_state`, quarantine and the rows, e.g. `erp`."
+    "The connection's name, as it stands in orders and costs."
+    said_by: Literal["erp", "machinemetrics"]
+    "Who says so in `operator_entries`."
+    resource: str
+    "Which of its resources; with `source` the name in `sync_state` and quarantine."
     dataset: Literal["work_orders", "part_costs", "operator_entries"]
     overlap: dt.timedelta
     "How far behind the newest change already seen a pass begins."
@@ -57,7 +66,8 @@ class Adapter(Protocol):
 def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.datetime) -> Counts:
     """One pass: everything is fetched first, then stored in one transaction together with the cursor.
 
-    A page that fails leaves neither rows nor a moved cursor. Rows met again by the overlap are duplicates.
+    A page that fails leaves neither rows nor a moved cursor, and says so in `sync_state`. Rows met again by the overlap
+    are duplicates. What the source has changed or deleted of its entries is taken back here, never overwritten.
 
     Args:
         conn: In autocommit: no transaction is open while the other system is waited for.
@@ -66,22 +76,58 @@ def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.
         now: Our clock.
 
     Raises:
-        SourceUnavailableError: The system did not give all pages.
+        SourceUnavailableError: The system did not give all pages, or gave nothing where something is stored.
     """
-    name = f"{adapter.source}/{adapter.dataset}"
-    form = LandingFormat(name=adapter.source, match="", dataset=adapter.dataset, timezone=adapter.timezone)
+    name = f"{adapter.source}/{adapter.resource}"
     before = _cursor(conn, name)
     full = "full_at" not in before or now - before["full_at"] >= FULL_EVERY
     since = None if full or "modified_at" not in before else before["modified_at"] - adapter.overlap
-    rows = [row for page in adapter.pages(since) for row in adapter.parse(page)]
-    records = records_of(rows, form, fields_of(adapter.dataset))
-    after = {"full_at": now} if full else {}
-    with conn.transaction():
+    everything = since is None and adapter.complete
+    try:
+        rows = [_named(name, adapter, row) for page in adapter.pages(since) for row in adapter.parse(page)]
+        if everything and not rows and before:
+            raise SourceUnavailableError(
+                f"{name}: the system has nothing at all where there was something before; nothing was taken as deleted"
+            )
+    except SourceUnavailableError as error:
+        failed = {"source": name, "dataset": adapter.dataset, "now": now, "problem": str(error)}
+        conn.execute(sql("upsert_sync_failure"), failed)
+        raise
+    form = LandingFormat(name=adapter.source, match="", dataset=adapter.dataset, timezone=adapter.timezone)
+
+    def stored() -> Counts:
         # Two passes at once: the second one waits, and keeps what the first one has reached.
         locks.lock(conn, f"sync/{name}")
-        counts = store_records(conn, plant, form, records, name, f"sync of {name}", now)
-        _advance(conn, name, after | _newest(records, now))
+        # Typed anew for each try: storing writes into the records.
+        records = records_of(rows, form, fields_of(adapter.dataset))
+        amended = partial(_amended, conn, adapter, name, now, everything)
+        counts = store_records(conn, plant, form, records, name, f"sync of {name}", now, amended)
+        reached = ({"full_at": now} if full else {}) | _newest(records, now)
+        _succeeded(conn, name, adapter.dataset, reached, now, len(rows))
         return counts
+
+    return locks.with_patience(conn, stored)
+
+
+def _named(name: str, adapter: Adapter, row: Mapping[str, object]) -> Mapping[str, object]:
+    """An entry with a key nobody else can have, and who says so."""
+    if adapter.dataset != "operator_entries":
+        return row
+    key = row.get("source_key")
+    return {**row, "source": adapter.said_by, "source_key": None if key is None else f"{name}/{key}"}
+
+
+def _amended(
+    conn: psycopg.Connection[Any], adapter: Adapter, name: str, now: dt.datetime, everything: bool,
+    records: list[Record],
+) -> list[Record]:  # fmt: skip
+    """The records, with what the source has changed or deleted since."""
+    if adapter.dataset == "operator_entries":
+        begins = now - adapter.reach + MARGIN if everything and adapter.reach is not None else None
+        return entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
+    if adapter.dataset == "work_orders" and everything and adapter.reach is None:
+        return [*records, *orders_gone(conn, adapter.source, records)]
+    return records
 
 
 def _newest(records: list[Record], now: dt.datetime) -> dict[str, dt.datetime]:
@@ -91,12 +137,16 @@ def _newest(records: list[Record], now: dt.datetime) -> dict[str, dt.datetime]:
 
 
 def _cursor(conn: psycopg.Connection[Any], name: str) -> dict[str, dt.datetime]:
-    row = conn.execute(sql("select_cursor"), {"source": name}).fetchone()
+    row = conn.execute(sql("select_sync_cursor"), {"source": name}).fetchone()
     return {key: dt.datetime.fromisoformat(said) for key, said in row[0].items()} if row else {}
 
 
-def _advance(conn: psycopg.Connection[Any], name: str, reached: dict[str, dt.datetime]) -> None:
+def _succeeded(
+    conn: psycopg.Connection[Any], name: str, dataset: str, reached: dict[str, dt.datetime], now: dt.datetime,
+    records: int,
+) -> None:  # fmt: skip
     known = _cursor(conn, name)
     moved = known | {key: max(time, known.get(key, time)) for key, time in reached.items()}
     cursor = json.dumps({key: time.isoformat() for key, time in moved.items()})
-    conn.execute(sql("upsert_cursor"), {"source": name, "cursor": cursor})
+    said = {"source": name, "dataset": dataset, "cursor": cursor, "now": now, "records": records}
+    conn.execute(sql("upsert_sync_success"), said)

@@ -7,6 +7,7 @@ transaction. Does not belong here: the rules of one dataset (`landed_entries.py`
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
@@ -57,6 +58,7 @@ def store_records(
     origin: str,
     cause: str,
     now: dt.datetime,
+    amended: Callable[[list[Record]], list[Record]] = lambda records: records,
 ) -> Counts:
     """Store records, whoever brought them: check, upsert, dirty marks, quarantine, in the caller's transaction.
 
@@ -68,6 +70,7 @@ def store_records(
         origin: File or system, as quarantine names it.
         cause: What dirty marks and restatements give as the reason.
         now: Our clock.
+        amended: What to store instead of the checked records, asked while nobody else writes such records.
     """
     _, check, store = _DATASETS[form.dataset]
     names = MachineNames.of(plant)
@@ -77,6 +80,7 @@ def store_records(
             check(record, plant, form, now)
     # Whoever else writes these records at the same moment waits: what is compared must not change meanwhile.
     locks.lock_dataset(conn, form.dataset)
+    records = amended(records)
     sound = [record for record in records if record.problem is None]
     stored = store(conn, plant, sound, form, cause, now)
     refused = [record.bad_row() for record in records if record.problem is not None]

