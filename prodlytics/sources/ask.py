@@ -23,6 +23,18 @@ class SourceUnavailableError(Exception):
     """Another system did not give what was asked; the message names neither credentials nor parameters."""
 
 
+class CredentialsRefusedError(SourceUnavailableError):
+    """The other system does not accept who we are, or not any more.
+
+    Attributes:
+        status: 401, 403, or 400 where a token is asked for.
+    """
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"{url} refuses our credentials ({status}): renew the key")
+        self.status = status
+
+
 def session(
     headers: dict[str, str], *, ca_file: str | None = None, attempts: int = 5, backoff_s: float = 0.5
 ) -> requests.Session:
@@ -33,6 +45,8 @@ def session(
     """
     retry = Retry(
         total=attempts,
+        # A certificate nobody vouches for is not better a moment later.
+        other=0,
         status_forcelist=_AGAIN,
         allowed_methods=None,
         backoff_factor=backoff_s,
@@ -69,7 +83,10 @@ def ask(over: requests.Session, method: str, url: str, **said: Any) -> Any:
         # The text of the error may hold the whole address.
         raise SourceUnavailableError(f"{url} does not answer ({type(error).__name__})") from None
     if answer.status_code in (401, 403):
-        raise SourceUnavailableError(f"{url} refuses our credentials ({answer.status_code}): renew the key")
+        raise CredentialsRefusedError(url, answer.status_code)
+    # RFC 6749, 5.2: who asks for a token as somebody unknown may be told so with 400.
+    if answer.status_code == 400 and b'"invalid_client"' in answer.content:
+        raise CredentialsRefusedError(url, answer.status_code)
     if answer.status_code != 200:
         raise SourceUnavailableError(f"{url} answers {answer.status_code}")
     try:

@@ -1,0 +1,44 @@
+"""Lists that are given in pages as OData does.
+
+Belongs here: following the pages to their end. Does not belong here: what is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from prodlytics.sources.ask import SourceUnavailableError
+
+#: Of the two spellings version 3 has the second one.
+_NEXT = ("@odata.nextLink", "odata.nextLink")
+
+
+def everything(ask: Callable[..., Any], url: str, **params: str | int) -> list[dict[str, Any]]:
+    """All records of a list.
+
+    Args:
+        ask: As `ask.ask`, with session or token filled in: method, address, `params`.
+        url: The list.
+        params: `$select`, `$filter`, `$orderby`, without the dollar.
+
+    Raises:
+        SourceUnavailableError: A page does not come, is no list, or the pages lead elsewhere or in a circle.
+    """
+    found: list[dict[str, Any]] = []
+    at, said, seen = url, {f"${name}": value for name, value in params.items()}, set[str]()
+    while True:
+        page = ask("GET", at, params=said)
+        records = page.get("value") if isinstance(page, dict) else None
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise SourceUnavailableError(f"{url} answers without a list of records under 'value'")
+        found += records
+        following = next((page[name] for name in _NEXT if page.get(name)), None)
+        if following is None:
+            return found
+        # The token goes with the request: never to another system than the one it is for.
+        if urlsplit(str(following))[:2] != urlsplit(url)[:2] or following in seen:
+            raise SourceUnavailableError(f"{url} leads on to a page of another system or one already read")
+        seen.add(following)
+        at, said = following, {}
