@@ -5,7 +5,7 @@ Belongs here: following the pages to their end. Does not belong here: what is in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,10 +30,7 @@ def everything(ask: Callable[..., Any], url: str, **params: str | int) -> list[d
     at, said, seen = url, {f"${name}": value for name, value in params.items()}, set[str]()
     while True:
         page = ask("GET", at, params=said)
-        records = page.get("value") if isinstance(page, dict) else None
-        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-            raise SourceUnavailableError(f"{url} answers without a list of records under 'value'")
-        found += records
+        found += _records(page, url)
         following = next((page[name] for name in _NEXT if page.get(name)), None)
         if following is None:
             return found
@@ -42,3 +39,35 @@ def everything(ask: Callable[..., Any], url: str, **params: str | int) -> list[d
             raise SourceUnavailableError(f"{url} leads on to a page of another system or one already read")
         seen.add(following)
         at, said = following, {}
+
+
+def by_skip(ask: Callable[..., Any], url: str, size: int, **params: str | int) -> Iterator[list[dict[str, Any]]]:
+    """The records of a list that says nothing of a next page: by `$skip` until there are none.
+
+    Args:
+        ask: As for `everything`.
+        url: The list.
+        size: Records a page.
+        params: As for `everything`; `orderby` makes the order of the pages stable.
+
+    Raises:
+        SourceUnavailableError: A page does not come, is no list, or is the one before once more.
+    """
+    before: list[dict[str, Any]] = []
+    skip = 0
+    while True:
+        said = {f"${name}": value for name, value in {**params, "top": size, "skip": skip}.items()}
+        records = _records(ask("GET", url, params=said), url)
+        if not records:
+            return
+        if records == before:
+            raise SourceUnavailableError(f"{url} gives the same page again, whatever is skipped")
+        yield records
+        skip, before = skip + len(records), records
+
+
+def _records(page: Any, url: str) -> list[dict[str, Any]]:
+    records = page.get("value") if isinstance(page, dict) else None
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise SourceUnavailableError(f"{url} answers without a list of records under 'value'")
+    return records

@@ -59,9 +59,7 @@ class _Resource:
     reach = None
     complete = True
 
-    def __init__(
-        self, connection: Connection, machines: Mapping[str, str], asked: ClientCredentials, url: str
-    ) -> None:
+    def __init__(self, connection: Connection, machines: Mapping[str, str], asked: ClientCredentials, url: str) -> None:
         self.source, self.timezone = connection.name, connection.timezone
         self._machines, self._asked, self._url = machines, asked, url
 
