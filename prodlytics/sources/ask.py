@@ -66,7 +66,7 @@ def session(
 
 
 def ask(over: requests.Session, method: str, url: str, **said: Any) -> Any:
-    """The JSON of an answer, with every fractional number a Decimal.
+    """The JSON of an answer, with every fractional number a Decimal; None where the answer is that there is none.
 
     Args:
         over: From `session`.
@@ -87,6 +87,8 @@ def ask(over: requests.Session, method: str, url: str, **said: Any) -> Any:
     # RFC 6749, 5.2: who asks for a token as somebody unknown may be told so with 400.
     if answer.status_code == 400 and b'"invalid_client"' in answer.content:
         raise CredentialsRefusedError(url, answer.status_code)
+    if answer.status_code == 204:
+        return None
     if answer.status_code != 200:
         raise SourceUnavailableError(f"{url} answers {answer.status_code}")
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from prodlytics.sources.ask import SourceUnavailableError
 
@@ -31,11 +31,13 @@ def everything(ask: Callable[..., Any], url: str, **params: str | int) -> list[d
     while True:
         page = ask("GET", at, params=said)
         found += _records(page, url)
-        following = next((page[name] for name in _NEXT if page.get(name)), None)
-        if following is None:
+        link = next((page[name] for name in _NEXT if page.get(name)), None)
+        if link is None:
             return found
+        # Version 3 may leave out what is the same.
+        following = urljoin(url, str(link))
         # The token goes with the request: never to another system than the one it is for.
-        if urlsplit(str(following))[:2] != urlsplit(url)[:2] or following in seen:
+        if urlsplit(following)[:2] != urlsplit(url)[:2] or following in seen:
             raise SourceUnavailableError(f"{url} leads on to a page of another system or one already read")
         seen.add(following)
         at, said = following, {}
