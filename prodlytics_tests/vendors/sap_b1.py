@@ -40,16 +40,15 @@ class ServiceLayer:
         """The service as an application."""
         base = f"/b1s/{self.version}"
         return Starlette(routes=[
-            Route(f"{base}/Login", self._login, methods=["POST"]), Route(f"{base}/Logout", self._logout, methods=["POST"]),
+            Route(f"{base}/Login", self._login, methods=["POST"]),
+            Route(f"{base}/Logout", self._logout, methods=["POST"]),
             Route(f"{base}/ProductionOrders", self._orders),
         ])  # fmt: skip
 
     async def _login(self, request: Request) -> Response:
         said = await request.json()
         if said != {"CompanyDB": COMPANY_DB, "UserName": USER, "Password": PASSWORD}:
-            return JSONResponse(
-                {"error": {"code": 100000027, "message": {"lang": "en-us", "value": "Login failed"}}}, 401
-            )
+            return _refused(100000027, "Login failed")
         self.logins += 1
         session = f"session-{self.logins}"
         self.sessions.add(session)
@@ -67,9 +66,7 @@ class ServiceLayer:
 
     async def _orders(self, request: Request) -> Response:
         if not self._knows(request):
-            return JSONResponse(
-                {"error": {"code": 301, "message": {"value": "Invalid session or session already timeout."}}}, 401
-            )
+            return _refused(301, "Invalid session or session already timeout.")
         preferred = request.headers.get("Prefer", "odata.maxpagesize=20").partition("=")[2]
         size, skip = min(int(preferred), self.most), int(request.query_params.get("$skip", "0"))
         wanted = set(request.query_params["$select"].split(","))
@@ -81,6 +78,10 @@ class ServiceLayer:
             name = "odata.nextLink" if self.version == "v1" else "@odata.nextLink"
             answer[name] = f"ProductionOrders?{query}"
         return JSONResponse(answer)
+
+
+def _refused(code: int, says: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": {"lang": "en-us", "value": says}}}, 401)
 
 
 if __name__ == "__main__":
