@@ -65,20 +65,23 @@ def session(
     return made
 
 
-def ask(over: requests.Session, method: str, url: str, **said: Any) -> Any:
+def ask(
+    over: requests.Session, method: str, url: str, *, timeout_s: tuple[float, float] = TIMEOUT_S, **said: Any
+) -> Any:
     """The JSON of an answer, with every fractional number a Decimal; None where the answer is that there is none.
 
     Args:
         over: From `session`.
         method: GET or POST.
         url: Without parameters; they are given as `params`.
+        timeout_s: Seconds to connect, and between two bytes of an answer.
         said: `params` or `json`, as requests takes them.
 
     Raises:
         SourceUnavailableError: No answer, a refusal, or an answer that is not JSON.
     """
     try:
-        answer = over.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, **said)
+        answer = over.request(method, url, timeout=timeout_s, allow_redirects=False, **said)
     except requests.RequestException as error:
         # The text of the error may hold the whole address.
         raise SourceUnavailableError(f"{url} does not answer ({type(error).__name__})") from None

@@ -1,0 +1,110 @@
+"""Asking MachineMetrics, and what its resources have in common.
+
+Belongs here: its limits, names and keys. Does not belong here: one resource. Neither resource says what changed since
+when, so that every pass reads the last `REACH`, and what differs is taken as a correction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from prodlytics.formats.names import MachineNames
+from prodlytics.sources.ask import ask
+from prodlytics.sources.connections import ConnectionSetupError
+
+if TYPE_CHECKING:
+    import requests
+
+    from prodlytics.plant.connection import Connection
+    from prodlytics.plant.model import Plant
+
+#: How far back a pass reaches, and so until when a correction is noticed.
+REACH = dt.timedelta(days=7)
+#: A company may ask 1000 times a minute.
+_BETWEEN_S = 60 / 1000
+#: To connect, and between two bytes: a question that takes them longer than 10 s is broken off there.
+_TIMEOUT_S = (5.0, 10.0)
+
+
+@dataclass
+class Pace:
+    """Requests of one connection, so far apart that the minute's limit is kept."""
+
+    last: float = float("-inf")
+
+    def wait(self) -> None:
+        """Wait until the next request may be sent."""
+        time.sleep(max(0.0, self.last + _BETWEEN_S - time.monotonic()))
+        self.last = time.monotonic()
+
+
+@dataclass
+class Asked:
+    """One MachineMetrics and what is set up for it."""
+
+    connection: Connection
+    options: dict[str, str]
+    plant: Plant
+    over: requests.Session
+    pace: Pace
+    machines: Mapping[str, str] = field(init=False)
+    base: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.machines = {**MachineNames.of(self.plant).ids, **self.connection.machines}
+        self.base = self.connection.url.rstrip("/")
+
+    def post(self, path: str, body: Mapping[str, object]) -> Any:
+        """The JSON of an answer; every question is a POST, and none of them changes anything.
+
+        Raises:
+            SourceUnavailableError: No answer in time, or none that can be used.
+        """
+        self.pace.wait()
+        return ask(self.over, "POST", f"{self.base}{path}", timeout_s=_TIMEOUT_S, json=body)
+
+    def names(self, option: str) -> dict[str, str]:
+        """Their names (any case) to ours, as an option writes them.
+
+        Raises:
+            ConnectionSetupError: A pair is no pair.
+        """
+        pairs = [pair.partition("=") for pair in self.options[option].split(";") if pair.strip()]
+        if any(not equals or not theirs.strip() or not ours.strip() for theirs, equals, ours in pairs):
+            raise ConnectionSetupError(
+                f"Connection {self.connection.name}: write {option} as `their name=ours; their name=ours`."
+            )
+        return {theirs.strip().casefold(): ours.strip() for theirs, _, ours in pairs}
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Resource:
+    """What both resources have in common."""
+
+    said_by: Literal["machinemetrics"] = "machinemetrics"
+    dataset: Literal["operator_entries"] = "operator_entries"
+    overlap = dt.timedelta(0)
+    reach = REACH
+    complete = True
+    clock: Callable[[], dt.datetime] = staticmethod(_now)
+    "Tells which days are asked for, and which shifts are over."
+
+    def __init__(self, asked: Asked) -> None:
+        self.source = asked.connection.name
+        self.timezone = asked.connection.timezone or asked.plant.timezone
+        self._asked, self._plant = asked, asked.plant
+
+    def _machine(self, name: object) -> object:
+        return self._asked.machines.get(name, name) if isinstance(name, str) else name
+
+
+def key(*parts: object) -> str:
+    """A key of its parts. What follows an @ would be taken for the number of a version."""
+    return "/".join(str(part).replace("%", "%25").replace("@", "%40").replace("/", "%2F") for part in parts)
