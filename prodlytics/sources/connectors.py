@@ -24,6 +24,7 @@ from prodlytics.sources.landed_records import fields_of, store_records
 if TYPE_CHECKING:
     import psycopg
 
+    from prodlytics.plant.connection import Connection
     from prodlytics.plant.model import Plant
 
 #: After so long everything is asked for again: an order that was closed leaves a filter on open ones.
@@ -61,6 +62,18 @@ class Adapter(Protocol):
 
     def parse(self, page: Any) -> list[Mapping[str, object]]:
         """Rows by our field names. Money stays Decimal, a date stays a date; nothing is made up for what is missing."""
+
+
+class ReadWhole:
+    """What adapters have in common whose system has no time of change to ask from: every pass reads all there is."""
+
+    said_by: Literal["erp", "machinemetrics"] = "erp"
+    overlap = dt.timedelta(0)
+    reach: dt.timedelta | None = None
+    complete = True
+
+    def __init__(self, connection: Connection) -> None:
+        self.source, self.timezone = connection.name, connection.timezone
 
 
 def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.datetime) -> Counts:

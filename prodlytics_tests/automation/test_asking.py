@@ -11,11 +11,10 @@ import pytest
 
 from prodlytics.assets.resources import Database
 from prodlytics.definitions import build_defs
-from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.sources.adapters.test_business_central import KEYS, bc
 from prodlytics_tests.sources.landing_place import rows
 from prodlytics_tests.vendors.business_central import BusinessCentral, line, order
-from prodlytics_tests.vendors.serving import Mishaps, a_login_page, serving
+from prodlytics_tests.vendors.serving import Mishaps, a_login_page, secured
 
 
 @pytest.fixture
@@ -31,11 +30,10 @@ def definitions(
         "manufacturingProductionOrders": [order("101001")], "capacityLedgerEntries": [], "items": [],
         "manufacturingProdOrderLines": [line("101001", 10000, "P-100", 500, 120)],
     })  # fmt: skip
-    make_certificate(tmp_path / "bc.crt", tmp_path / "bc.key")
     for name, said in KEYS.items():
         monkeypatch.setenv(name, said)
-    with serving(company.app(), mishaps, certificate=tmp_path / "bc.crt", key=tmp_path / "bc.key") as url:
-        plant = bc(url, ca_file=str(tmp_path / "bc.crt"), every_min=5)
+    with secured(company.app(), mishaps, tmp_path) as (url, certificate):
+        plant = bc(url, ca_file=certificate, every_min=5)
         yield build_defs(plant=plant, database=Database(url=plain_database))
 
 

@@ -21,6 +21,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.servers.ports import free_port
 
 
@@ -70,6 +71,15 @@ class Mishaps:
                 if mishap.body is not None:
                     return PlainTextResponse(mishap.body, mishap.status, mishap.headers)
         return await call_next(request)
+
+
+@contextmanager
+def secured(app: Starlette, mishaps: Mishaps, folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve over TLS with a certificate of its own; gives the address and the file of the certificate."""
+    certificate, key = folder / "vendor.crt", folder / "vendor.key"
+    make_certificate(certificate, key)
+    with serving(app, mishaps, certificate=certificate, key=key) as url:
+        yield url, str(certificate)
 
 
 @contextmanager

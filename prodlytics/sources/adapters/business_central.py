@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prodlytics.formats.names import MachineNames
 from prodlytics.sources import odata
 from prodlytics.sources.ask import session
+from prodlytics.sources.connectors import ReadWhole
 from prodlytics.sources.oauth import ClientCredentials
 
 if TYPE_CHECKING:
@@ -51,16 +52,11 @@ def adapters(
     )
 
 
-class _Resource:
+class _Resource(ReadWhole):
     """What both resources have in common."""
 
-    said_by: Literal["erp"] = "erp"
-    overlap = dt.timedelta(0)
-    reach = None
-    complete = True
-
     def __init__(self, connection: Connection, machines: Mapping[str, str], asked: ClientCredentials, url: str) -> None:
-        self.source, self.timezone = connection.name, connection.timezone
+        super().__init__(connection)
         self._machines, self._asked, self._url = machines, asked, url
 
     def _list(self, name: str, **params: str) -> list[dict[str, Any]]:

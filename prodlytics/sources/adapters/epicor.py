@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prodlytics.sources import odata
 from prodlytics.sources.ask import ask, session
 from prodlytics.sources.connections import ConnectionSetupError
+from prodlytics.sources.connectors import ReadWhole
 
 if TYPE_CHECKING:
     import requests
@@ -40,18 +41,14 @@ def adapters(
     return (Jobs(connection, options, over),)
 
 
-class Jobs:
+class Jobs(ReadWhole):
     """Jobs as `JobEntrySvc` gives them: one row a job, without its operations."""
 
-    said_by: Literal["erp"] = "erp"
     resource = "jobs"
     dataset: Literal["work_orders"] = "work_orders"
-    overlap = dt.timedelta(0)
-    reach = None
-    complete = True
 
     def __init__(self, connection: Connection, options: Mapping[str, str], over: requests.Session) -> None:
-        self.source, self.timezone = connection.name, connection.timezone
+        super().__init__(connection)
         self._over, self._size, self._site = over, int(options["page_size"]), options["site"]
         self._url = f"{connection.url.rstrip('/')}/api/v2/odata/{options['company']}/Erp.BO.JobEntrySvc/JobEntries"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prodlytics.sources import odata
 from prodlytics.sources.ask import CredentialsRefusedError, SourceUnavailableError, ask, session
+from prodlytics.sources.connectors import ReadWhole
 
 if TYPE_CHECKING:
     import requests
@@ -45,18 +46,14 @@ def adapters(
     return (ProductionOrders(connection, login),)
 
 
-class ProductionOrders:
+class ProductionOrders(ReadWhole):
     """One row an order, by the document number people know."""
 
-    said_by: Literal["erp"] = "erp"
     resource = "production_orders"
     dataset: Literal["work_orders"] = "work_orders"
-    overlap = dt.timedelta(0)
-    reach = None
-    complete = True
 
     def __init__(self, connection: Connection, login: Mapping[str, str]) -> None:
-        self.source, self.timezone = connection.name, connection.timezone
+        super().__init__(connection)
         self._service = _Service(connection, login)
 
     def pages(self, since: dt.datetime | None) -> Iterable[list[dict[str, Any]]]:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from prodlytics.plant.model import Plant
-from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.sources.adapters.vendor import NOW, ask, connected
 from prodlytics_tests.sources.landing_place import rows
 from prodlytics_tests.vendors.business_central import (
@@ -26,7 +25,7 @@ from prodlytics_tests.vendors.business_central import (
     line,
     order,
 )  # fmt: skip
-from prodlytics_tests.vendors.serving import Mishaps, a_login_page, broken, serving, throttled
+from prodlytics_tests.vendors.serving import Mishaps, a_login_page, broken, secured, throttled
 
 KEYS = {"PRODLYTICS_BC_CLIENT_ID": CLIENT, "PRODLYTICS_BC_CLIENT_SECRET": SECRET}
 DAY = dt.timedelta(days=1)
@@ -54,16 +53,9 @@ def company() -> BusinessCentral:
 
 
 @pytest.fixture
-def mishaps() -> Mishaps:
-    return Mishaps()
-
-
-@pytest.fixture
 def plant(company: BusinessCentral, mishaps: Mishaps, tmp_path: Path) -> Iterator[Plant]:
-    certificate, key = tmp_path / "bc.crt", tmp_path / "bc.key"
-    make_certificate(certificate, key)
-    with serving(company.app(), mishaps, certificate=certificate, key=key) as url:
-        yield bc(url, ca_file=str(certificate))
+    with secured(company.app(), mishaps, tmp_path) as (url, certificate):
+        yield bc(url, ca_file=certificate)
 
 
 def bc(url: str, **said: Any) -> Plant:

@@ -33,11 +33,6 @@ def kinetic() -> Kinetic:
 
 
 @pytest.fixture
-def mishaps() -> Mishaps:
-    return Mishaps()
-
-
-@pytest.fixture
 def plant(kinetic: Kinetic, mishaps: Mishaps) -> Iterator[Plant]:
     with serving(kinetic.app(), mishaps) as url:
         yield erp(url)

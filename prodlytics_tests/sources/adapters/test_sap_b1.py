@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from prodlytics.plant.model import Plant
-from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.sources.adapters.vendor import NOW, ask, connected
 from prodlytics_tests.sources.landing_place import rows
 from prodlytics_tests.vendors.sap_b1 import COMPANY_DB, PASSWORD, USER, ServiceLayer, order
-from prodlytics_tests.vendors.serving import Mishap, Mishaps, a_login_page, broken, serving
+from prodlytics_tests.vendors.serving import Mishap, Mishaps, a_login_page, broken, secured
 
 KEYS = {"PRODLYTICS_SAP_USER": USER, "PRODLYTICS_SAP_PASSWORD": PASSWORD}
 ORDERS = (
@@ -31,17 +30,10 @@ def service(request: pytest.FixtureRequest) -> ServiceLayer:
 
 
 @pytest.fixture
-def mishaps() -> Mishaps:
-    return Mishaps()
-
-
-@pytest.fixture
 def plant(service: ServiceLayer, mishaps: Mishaps, tmp_path: Path) -> Iterator[Plant]:
-    certificate, key = tmp_path / "sap.crt", tmp_path / "sap.key"
-    make_certificate(certificate, key)
-    with serving(service.app(), mishaps, certificate=certificate, key=key) as url:
+    with secured(service.app(), mishaps, tmp_path) as (url, certificate):
         yield connected(name="sap", kind="sap_b1", url=f"{url}/b1s/{service.version}",
-                        options={"company_db": COMPANY_DB}, ca_file=str(certificate))  # fmt: skip
+                        options={"company_db": COMPANY_DB}, ca_file=certificate)  # fmt: skip
 
 
 def test_orders_of_all_pages_and_the_session_is_given_back(
