@@ -7,6 +7,7 @@ what an answer means (`connectors.py` and its adapters).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -66,8 +67,9 @@ def session(
 
 
 def ask(
-    over: requests.Session, method: str, url: str, *, timeout_s: tuple[float, float] = TIMEOUT_S, **said: Any
-) -> Any:
+    over: requests.Session, method: str, url: str, *, timeout_s: tuple[float, float] = TIMEOUT_S,
+    why: Callable[[bytes], str] | None = None, **said: Any,
+) -> Any:  # fmt: skip
     """The JSON of an answer, with every fractional number a Decimal; None where the answer is that there is none.
 
     Args:
@@ -75,6 +77,7 @@ def ask(
         method: GET or POST.
         url: Without parameters; they are given as `params`.
         timeout_s: Seconds to connect, and between two bytes of an answer.
+        why: What a 400 says is wrong with the question, of systems that put nothing secret there.
         said: `params` or `json`, as requests takes them.
 
     Raises:
@@ -92,6 +95,8 @@ def ask(
         raise CredentialsRefusedError(url, answer.status_code)
     if answer.status_code == 204:
         return None
+    if answer.status_code == 400 and why is not None:
+        raise SourceUnavailableError(f"{url} refuses the question: {why(answer.content)[:200]}")
     if answer.status_code != 200:
         raise SourceUnavailableError(f"{url} answers {answer.status_code}")
     try:

@@ -58,6 +58,8 @@ class MachineMetrics:
     items: list[Any] = field(default_factory=list)
     machines: list[dict[str, Any]] = field(default_factory=list)
     key: str = KEY
+    knows: set[str] = field(default_factory=lambda: set(METRICS))
+    "Metrics it knows."
     gives_at_most: int = 2
     "Elements of a list, whatever limit is asked for."
     ignores_offset: str = ""
@@ -94,7 +96,7 @@ class MachineMetrics:
         wrong = [
             {"field": "data", "code": "InvalidDataItem", "message": f"Metric '{one.get('metric')}' is not valid"}
             for one in asked.get("data", [{}])
-            if one.get("metric") not in METRICS
+            if one.get("metric") not in self.knows
         ]
         wrong += [
             {"field": "groupBy", "code": "InvalidGroup"} for one in asked["groupBy"] if one["group"] not in GROUPS
@@ -107,7 +109,11 @@ class MachineMetrics:
         inside = [
             one for one in self.items if not isinstance(one, dict) or days[0] <= str(one.get("day"))[:10] <= days[1]
         ]
-        text = json.dumps({"items": inside})
+        wanted = {one["metric"] for one in asked["data"]} | {one["group"] for one in asked["groupBy"]}
+        wanted |= {f"{one['group']}Id" for one in asked["groupBy"]}
+        text = json.dumps({
+            "items": [one if not isinstance(one, dict) else {k: v for k, v in one.items() if k in wanted} for one in inside]
+        })  # fmt: skip
         for was, now in self.renamed:
             text = text.replace(f'"{was}"', f'"{now}"')
         return Response(text, media_type="application/json")

@@ -13,8 +13,10 @@ import pytest
 
 from prodlytics.plant.model import Plant
 from prodlytics.sources.adapters.machinemetrics.annotations import Annotations
+from prodlytics.sources.adapters.machinemetrics.asked import Pace
 from prodlytics.sources.adapters.machinemetrics.figures import Figures
-from prodlytics.sources.ask import SourceUnavailableError
+from prodlytics.sources.ask import SourceUnavailableError, session
+from prodlytics.sources.ask import ask as ask_there
 from prodlytics.sources.connections import ConnectionSetupError, adapters_of
 from prodlytics.sources.connectors import sync
 from prodlytics.sources.counts import Counts
@@ -286,6 +288,7 @@ def test_a_login_page_and_a_refused_key_are_one_sentence_without_the_key(
     ("options", "says"),
     [
         ({"per": "hour"}, "write shift or day"),
+        ({"metrics": "oee ooe"}, "some of goodParts"),
         ({"reasons": "Bearing"}, "their name=ours"),
         ({"annotation_user": "user { name }"}, "name of one field"),
     ],
@@ -294,3 +297,48 @@ def test_an_option_that_makes_no_sense_is_said(options: dict[str, str], says: st
     plant = plant_at("http://127.0.0.1:1", **options)
     with pytest.raises(ConnectionSetupError, match=says):
         adapters_of(plant, plant.connections[0], ENVIRONMENT)
+
+
+def test_a_metric_they_do_not_know_is_named_and_can_be_left_out(
+    plain_database: str, url: str, there: MachineMetrics
+) -> None:
+    there.knows = there.knows - {"quality"}
+    with pytest.raises(SourceUnavailableError, match=r"/reports/production refuses the question: Metric 'quality' is"):
+        run(plain_database, url, FIGURES)
+    assert run(plain_database, url, FIGURES, metrics="goodParts oee").stored == 3
+
+
+def test_requests_are_as_far_apart_as_a_thousand_a_minute() -> None:
+    clock, slept = [100.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+        clock[0] += seconds
+
+    pace = Pace(now=lambda: clock[0], sleep=sleep)
+    pace.wait()
+    clock[0] += 0.02
+    pace.wait()
+    clock[0] += 5
+    pace.wait()
+    assert slept == [0, 0.04, 0]
+
+
+def test_an_answer_that_does_not_come_in_time_is_one_sentence(url: str, mishaps: Mishaps) -> None:
+    mishaps.next("/graphql", Mishap(body=None, delay_s=2))
+    with pytest.raises(SourceUnavailableError, match=r"/graphql does not answer"):
+        ask_there(session({}, attempts=0), "POST", f"{url}/graphql", timeout_s=(1, 0.1), json={})
+
+
+@pytest.mark.parametrize(
+    ("query", "refusal"),
+    [
+        ("{ machines { a { b { c { name } } } } }", "4 nodes and 4 levels"),
+        ("{ machines { a { x } b { x } c { x } d { x } e { x } } }", "6 nodes and 2 levels"),
+        ("{ machines(limit: 1, offset: 1) { name } }", "only useful in combination with order_by"),
+        ("{ machines { secret } }", "field 'secret' not found"),
+    ],
+)
+def test_the_mock_has_their_limits(url: str, query: str, refusal: str) -> None:
+    told = ask_there(session({"Authorization": f"Bearer {KEY}"}), "POST", f"{url}/graphql", json={"query": query})
+    assert refusal in told["errors"][0]["message"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from prodlytics.sources.adapters.machinemetrics.annotations import Annotations
 from prodlytics.sources.adapters.machinemetrics.asked import Asked, Pace
-from prodlytics.sources.adapters.machinemetrics.figures import Figures
+from prodlytics.sources.adapters.machinemetrics.figures import MEASURES, Figures
 from prodlytics.sources.ask import session
 from prodlytics.sources.connections import ConnectionSetupError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 OPTIONS: Mapping[str, str | None] = {
     # shift, or day where their shifts are not the plant's.
     "per": "shift",
+    # Fewer of them, where a company has no use of the others or its MachineMetrics does not know them.
+    "metrics": " ".join(MEASURES),
     # Their names to ours, `Tool broke=TOOL_BREAK; Waiting=MATL_SHORTAGE`, where they are not called the same.
     "shifts": "",
     "reasons": "",
@@ -42,6 +44,8 @@ def adapters(
     """Figures of shifts (or days) and reasons of downtime."""
     if options["per"] not in ("shift", "day"):
         raise ConnectionSetupError(f"Connection {connection.name}: write shift or day as the option per.")
+    if not (metrics := options["metrics"].split()) or set(metrics) - set(MEASURES):
+        raise ConnectionSetupError(f"Connection {connection.name}: write metrics as some of {' '.join(MEASURES)}.")
     for name in ("annotation_id", "annotation_changed", "annotation_user"):
         if options[name] and not _NAME.fullmatch(options[name]):
             raise ConnectionSetupError(f"Connection {connection.name}: {name} is to be the name of one field.")

@@ -7,6 +7,7 @@ when, so that every pass reads the last `REACH`, and what differs is taken as a 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,12 +35,14 @@ _TIMEOUT_S = (5.0, 10.0)
 class Pace:
     """Requests of one connection, so far apart that the minute's limit is kept."""
 
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     last: float = float("-inf")
 
     def wait(self) -> None:
         """Wait until the next request may be sent."""
-        time.sleep(max(0.0, self.last + _BETWEEN_S - time.monotonic()))
-        self.last = time.monotonic()
+        self.sleep(max(0.0, self.last + _BETWEEN_S - self.now()))
+        self.last = self.now()
 
 
 @dataclass
@@ -65,7 +68,7 @@ class Asked:
             SourceUnavailableError: No answer in time, or none that can be used.
         """
         self.pace.wait()
-        return ask(self.over, "POST", f"{self.base}{path}", timeout_s=_TIMEOUT_S, json=body)
+        return ask(self.over, "POST", f"{self.base}{path}", timeout_s=_TIMEOUT_S, why=_why, json=body)
 
     def names(self, option: str) -> dict[str, str]:
         """Their names (any case) to ours, as an option writes them.
@@ -79,6 +82,16 @@ class Asked:
                 f"Connection {self.connection.name}: write {option} as `their name=ours; their name=ours`."
             )
         return {theirs.strip().casefold(): ours.strip() for theirs, _, ours in pairs}
+
+
+def _why(refusal: bytes) -> str:
+    """What a `ValidationError` says is wrong."""
+    try:
+        said = json.loads(refusal)
+        errors = said.get("errors") or [said]
+        return "; ".join(str(error.get("message") or error.get("code")) for error in errors)
+    except (ValueError, AttributeError, TypeError):
+        return "it does not say why"
 
 
 def _now() -> dt.datetime:

@@ -17,7 +17,8 @@ from prodlytics.plant.calendar import EPOCH, MICROSECOND, plan_pieces, productio
 from prodlytics.sources.adapters.machinemetrics.asked import REACH, Asked, Resource, key
 from prodlytics.sources.ask import SourceUnavailableError
 
-_MEASURES = {
+#: Their metric to our measure.
+MEASURES = {
     "goodParts": "good_count",
     "nonconformParts": "reject_count",
     "oee": "oee",
@@ -42,6 +43,7 @@ class Figures(Resource):
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked)
         self._per_shift = asked.options["per"] == "shift"
+        self._metrics = asked.options["metrics"].split()
         self._shifts = asked.names("shifts")
         self._groups = ("machine", "day", "shift") if self._per_shift else ("machine", "day")
 
@@ -56,13 +58,16 @@ class Figures(Resource):
             # Both are production days of their plant, the last one included.
             "startDay": production_date_of(self._plant, now - REACH).isoformat(),
             "endDay": production_date_of(self._plant, now).isoformat(),
-            "data": [{"metric": metric} for metric in _MEASURES],
+            "data": [{"metric": metric} for metric in self._metrics],
             "groupBy": [{"group": group} for group in self._groups],
             "csv": False,
             "flatten": True,
         }
         answer = self._asked.post("/reports/production", body)
-        yield {"asked_at": now, "items": _items(answer, self._groups, f"{self._asked.base}/reports/production")}
+        yield {
+            "asked_at": now,
+            "items": _items(answer, (*self._groups, *self._metrics), f"{self._asked.base}/reports/production"),
+        }
 
     def parse(self, page: Mapping[str, Any]) -> list[Mapping[str, object]]:
         """One row for each figure of a shift that is over."""
@@ -106,7 +111,7 @@ def _figures(
     machine, day, shift = place
     # What is about no shift we know is set aside for want of a start; the day and the shift say which it was.
     starts, ends = span or (None, None)
-    for metric, measure in _MEASURES.items():
+    for metric, measure in MEASURES.items():
         if item.get(metric) is not None:
             yield {
                 "source_key": key(item.get("machine"), day, shift, measure),
@@ -153,11 +158,11 @@ _ITEM: Mapping[str, Callable[[object], bool]] = {
     "machine": _is_text,
     "day": lambda said: _day(said) is not None,
     "shift": lambda said: said is None or _is_text(said),
-    **dict.fromkeys(_MEASURES, _is_number),
+    **dict.fromkeys(MEASURES, _is_number),
 }
 
 
-def _items(answer: object, groups: Sequence[str], url: str) -> list[Any]:
+def _items(answer: object, names: Sequence[str], url: str) -> list[Any]:
     """The items of a report of the declared form.
 
     A field that no item has as declared means another form; one item that has it otherwise is a bad record.
@@ -166,7 +171,7 @@ def _items(answer: object, groups: Sequence[str], url: str) -> list[Any]:
     if not isinstance(items, list):
         raise SourceUnavailableError(f"{url} answers without the list items: its form is not the one we know")
     objects = [item for item in items if isinstance(item, dict)]
-    for name in (*groups, *_MEASURES):
+    for name in names:
         if items and not any(name in item and _ITEM[name](item[name]) for item in objects):
             raise SourceUnavailableError(
                 f"{url} answers {len(items)} items of which none has {name} as we know it: its form has changed"
