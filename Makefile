@@ -25,13 +25,15 @@ test: $(STAMP) check
 	@$(BIN)/python -m prodlytics_tests.servers
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-## How fast: KPIs against the guide's way on the same data, the bridge beside a bare subscriber; benchmarks/results.
+## How fast: KPIs against the guide's way on the same data, the bridge beside a bare subscriber, orders of a mock
+## ERP; benchmarks/results.
 ## `make bench DAYS=31 QUICK=--quick` for a quick look.
 DAYS := 365
 QUICK :=
 bench: $(STAMP)
 	@$(BIN)/python -W ignore -m benchmarks.bridge $(QUICK)
 	@$(BIN)/python -W ignore -m benchmarks.kpi --days $(DAYS)
+	@$(BIN)/python -W ignore -m benchmarks.sync
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .
