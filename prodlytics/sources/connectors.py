@@ -96,19 +96,9 @@ def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.
     full = "full_at" not in before or now - before["full_at"] >= FULL_EVERY
     since = None if full or "modified_at" not in before else before["modified_at"] - adapter.overlap
     everything = since is None and adapter.complete
-    try:
-        rows = [_named(name, adapter, row) for page in adapter.pages(since) for row in adapter.parse(page)]
-        if everything and not rows and before:
-            raise SourceUnavailableError(
-                f"{name}: the system has nothing at all where there was something before; nothing was taken as deleted"
-            )
-    except SourceUnavailableError as error:
-        failed = {"source": name, "dataset": adapter.dataset, "now": now, "problem": str(error)}
-        conn.execute(sql("upsert_sync_failure"), failed)
-        raise
     form = LandingFormat(name=adapter.source, match="", dataset=adapter.dataset, timezone=adapter.timezone)
 
-    def stored() -> Counts:
+    def stored(rows: list[Mapping[str, object]]) -> Counts:
         # Two passes at once: the second one waits, and keeps what the first one has reached.
         locks.lock(conn, f"sync/{name}")
         # Typed anew for each try: storing writes into the records.
@@ -119,7 +109,13 @@ def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.
         _succeeded(conn, name, adapter.dataset, reached, now, len(rows))
         return counts
 
-    return locks.with_patience(conn, stored)
+    try:
+        rows = [_named(name, adapter, row) for page in adapter.pages(since) for row in adapter.parse(page)]
+        return locks.with_patience(conn, partial(stored, rows))
+    except SourceUnavailableError as error:
+        failed = {"source": name, "dataset": adapter.dataset, "now": now, "problem": str(error)}
+        conn.execute(sql("upsert_sync_failure"), failed)
+        raise
 
 
 def _named(name: str, adapter: Adapter, row: Mapping[str, object]) -> Mapping[str, object]:
@@ -135,12 +131,17 @@ def _amended(
     records: list[Record],
 ) -> list[Record]:  # fmt: skip
     """The records, with what the source has changed or deleted since."""
+    told = records
     if adapter.dataset == "operator_entries":
         begins = now - adapter.reach + MARGIN if everything and adapter.reach is not None else None
-        return entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
-    if adapter.dataset == "work_orders" and everything and adapter.reach is None:
-        return [*records, *orders_gone(conn, adapter.source, records)]
-    return records
+        told = entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
+    elif adapter.dataset == "work_orders" and everything and adapter.reach is None:
+        told = [*records, *orders_gone(conn, adapter.source, records)]
+    if told and not records:
+        raise SourceUnavailableError(
+            f"{name}: the system has nothing at all where there was something before; nothing was taken as deleted"
+        )
+    return told
 
 
 def _newest(records: list[Record], now: dt.datetime) -> dict[str, dt.datetime]:

@@ -175,3 +175,12 @@ def test_nothing_at_all_is_no_reason_to_cancel_everything(plain_database: str) -
     (problem,) = rows(plain_database, "SELECT problem, failed_at, succeeded_at FROM sync_state")
     assert problem[0].startswith("erp/orders: the system has nothing at all")
     assert problem[1:] == (NOW + DAY, NOW)
+
+
+def test_a_quiet_week_is_no_failure(plain_database: str) -> None:
+    """Everything of the last days may be nothing; what is older was not asked for."""
+    there = SaidThere("annotations", "operator_entries", [reason("a")], reach=5 * DAY)
+    run(plain_database, there, NOW)
+    there.rows = []
+    run(plain_database, there, NOW + 20 * DAY)
+    assert holding(plain_database, "annotations") == {("a", "MECH_A", 0)}
