@@ -21,7 +21,7 @@ from prodlytics.sources.connections import ConnectionSetupError, adapters_of
 from prodlytics.sources.connectors import sync
 from prodlytics.sources.counts import Counts
 from prodlytics_tests.sources.adapters.vendor import connected
-from prodlytics_tests.sources.landing_place import rows
+from prodlytics_tests.sources.landing_place import landing_plant, rows
 from prodlytics_tests.vendors.machinemetrics import KEY, MachineMetrics, annotation, item, machine
 from prodlytics_tests.vendors.serving import Mishap, Mishaps, a_login_page, broken, serving, throttled
 
@@ -342,3 +342,16 @@ def test_an_answer_that_does_not_come_in_time_is_one_sentence(url: str, mishaps:
 def test_the_mock_has_their_limits(url: str, query: str, refusal: str) -> None:
     told = ask_there(session({"Authorization": f"Bearer {KEY}"}), "POST", f"{url}/graphql", json={"query": query})
     assert refusal in told["errors"][0]["message"]
+
+
+def test_a_name_that_two_of_our_reasons_share_stands_for_neither() -> None:
+    shared = [
+        {"code": code, "name": code, "loss": "failure", "reasons": [{"code": f"{code}_X", "name": "Bearing"}]}
+        for code in ("MECH", "ELEC")
+    ]
+    plant = landing_plant(
+        reasons=shared, connections=[{"name": "mm", "kind": "machinemetrics", "url": "http://127.0.0.1:1"}]
+    )
+    adapter = adapters_of(plant, plant.connections[0], ENVIRONMENT)[REASONS]
+    said = [annotation("2026-11-22T14:00:00Z", "2026-11-22T14:25:00Z", name) for name in ("bearing", "elec_x")]
+    assert [row["reason_code"] for row in adapter.parse([machine(7, "Press01", *said)])] == ["bearing", "ELEC_X"]
