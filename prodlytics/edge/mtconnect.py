@@ -269,7 +269,7 @@ class AgentReader:
 
     def _stopped_at(self) -> Cursor | None:
         with watched(self._connection(), self._patience_s) as conn, conn.transaction():
-            row = conn.execute(sql("select_cursor"), {"source": self._source}).fetchone()
+            row = conn.execute(sql("select_sync_cursor"), {"source": self._source}).fetchone()
         return None if row is None else Cursor(int(row[0]["instance_id"]), int(row[0]["next_sequence"]))
 
     def _store(self, batches: Iterable[Parsed], cursor: Cursor) -> None:
@@ -277,7 +277,11 @@ class AgentReader:
         try:
             with watched(self._connection(), self._patience_s) as conn, conn.transaction():
                 written = store_parsed(conn, self._plant, batches, now, self._tags, self._origin)
-                conn.execute(sql("upsert_cursor"), {"source": self._source, "cursor": json.dumps(asdict(cursor))})
+                said = {
+                    "source": self._source, "dataset": "machine_telemetry", "cursor": json.dumps(asdict(cursor)),
+                    "now": now, "records": written.samples + written.duplicates,
+                }  # fmt: skip
+                conn.execute(sql("upsert_sync_success"), said)
                 if self._forwarder is not None:
                     # Before the commit: the agent is not asked again for what lies before the cursor.
                     self._forwarder.take(written.batches)

@@ -1,4 +1,4 @@
--- A pass over a resource of another system was stored.
+-- A pass over a resource of another system, or an answer of an agent, was stored.
 INSERT INTO sync_state (source, dataset, cursor, succeeded_at, record_count)
 VALUES (%(source)s, %(dataset)s, %(cursor)s::jsonb, %(now)s, %(records)s)
 ON CONFLICT (source) DO UPDATE SET
