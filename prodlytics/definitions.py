@@ -14,6 +14,7 @@ from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_events import downtime_events
+from prodlytics.assets.ideal_cycles import ideal_cycles
 from prodlytics.assets.kpi_rollup import kpi_rollup
 from prodlytics.assets.live_oee import live_oee, live_oee_checks
 from prodlytics.assets.losses import losses
@@ -47,6 +48,7 @@ ASSETS = (
     machine_telemetry,
     work_orders,
     part_costs,
+    ideal_cycles,
     production_events,
     machine_states,
     downtime_events,

@@ -64,7 +64,9 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
             for start, end in pairwise(edges):
                 with conn.transaction():
                     hold(conn, version)
-                    report, is_new, found = _make(conn, plant, production_date_of(plant, start), start, end, window)
+                    report, is_new, found = _make(
+                        conn, version.plant, production_date_of(plant, start), start, end, window
+                    )
                 made += is_new
                 checks += found
         return dg.MaterializeResult(

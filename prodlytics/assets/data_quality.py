@@ -44,7 +44,7 @@ def data_quality(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "data_quality", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "data_quality", _compute)
 
     return asset
 

@@ -58,7 +58,8 @@ class Derivation:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-Compute = Callable[["psycopg.Connection", Window], Derivation]
+#: The plant is the plant file with the ideal cycles that other systems say (`Version.plant`).
+Compute = Callable[["psycopg.Connection", "Plant", Window], Derivation]
 #: Called in the same transaction with what changed and why.
 AfterWrite = Callable[["psycopg.Connection", replace.Changes, Causes], None]
 
@@ -94,7 +95,7 @@ def rederive(
 
             def replace_piece(window: Window = window) -> tuple[Derivation, Validation, replace.Changes]:
                 plant_settings.hold(conn, version)
-                return _replace_piece(conn, plant, name, window, compute, after_write)
+                return _replace_piece(conn, version.plant, name, window, compute, after_write)
 
             derivation, validation, changes = locks.with_patience(conn, replace_piece)
             checks += [schema_check(validation), *derivation.checks]
@@ -127,7 +128,7 @@ def _replace_piece(
     dataset = DATASETS[name]
     locks.lock_dataset(conn, name)
     claimed = dirty.claim(conn, name, window.start, window.end)
-    derivation = compute(conn, window)
+    derivation = compute(conn, plant, window)
     validation = validate(name, derivation.rows)
     if derivation.quarantined is not None and len(derivation.quarantined):
         quarantine.store(conn, name, derivation.quarantined, origin="derivation")

@@ -41,7 +41,7 @@ def downtime_events(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "downtime_events", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "downtime_events", _compute)
 
     return asset
 

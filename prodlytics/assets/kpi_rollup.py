@@ -60,7 +60,7 @@ def kpi_rollup(plant: Plant) -> dg.AssetsDefinition:
             plant,
             database,
             "kpi_rollup",
-            lambda conn, window: _compute(conn, plant, window),
+            _compute,
             after_write=_restate,
         )
 

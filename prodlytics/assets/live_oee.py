@@ -150,8 +150,10 @@ class Computed:
 def compute(conn: psycopg.Connection, plant: Plant, now: dt.datetime) -> Computed:
     """The rows as they are at `now`, from one snapshot: the connection is in a transaction."""
     from prodlytics.assets.live_inputs import moment, plan_around, read_known, settled
+    from prodlytics.db.ideal_cycles import with_ideal_cycles
     from prodlytics.kpi.live_oee import derive_live_oee, running_shift
 
+    plant = with_ideal_cycles(conn, plant)
     at = moment(conn, plant, now)
     plans = {machine.id: plan_around(plant, machine, now) for machine in plant.machines}
     shifts = {name: running_shift(plan, now) for name, plan in plans.items()}

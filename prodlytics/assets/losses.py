@@ -49,7 +49,7 @@ def losses(plant: Plant) -> dg.AssetsDefinition:
             plant,
             database,
             "losses",
-            lambda conn, window: _compute(conn, plant, window),
+            _compute,
             after_write=lambda conn, changes, causes: _revise(conn, plant, changes, causes),
         )
 

@@ -31,6 +31,7 @@ def machine_config(plant: Plant) -> dg.AssetsDefinition:
     @dataset_asset(
         plant,
         "machine_config",
+        deps=["ideal_cycles"],
         checks={
             "every_machine_has_an_ideal_cycle": "Can the performance of every machine be computed?",
             "no_machine_is_gone": "Is every machine with results still in the plant file?",
@@ -49,7 +50,7 @@ def machine_config(plant: Plant) -> dg.AssetsDefinition:
             told, gone = latest_changes(conn, SHOWN), machines_gone(conn, plant)
         rows = pd.DataFrame([row for machine in plant.machines for row in _rows(plant, machine)])
         # A machine whose every part has its own ideal cycle needs no default.
-        in_parts = {machine for part in plant.parts for machine in part.ideal_cycle_time_ms}
+        in_parts = {machine for part in version.plant.parts for machine in part.ideal_cycle_time_ms}
         without = sorted(m.id for m in plant.machines if m.ideal_cycle_time_ms is None and m.id not in in_parts)
         return replace_snapshot(
             database,

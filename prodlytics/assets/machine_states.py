@@ -35,7 +35,7 @@ def machine_states(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "machine_states", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "machine_states", _compute)
 
     return asset
 

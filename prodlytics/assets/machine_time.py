@@ -35,7 +35,7 @@ def machine_time(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "machine_time", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "machine_time", _compute)
 
     return asset
 

@@ -56,7 +56,7 @@ def oee_hourly(plant: Plant) -> dg.AssetsDefinition:
             plant,
             database,
             "oee_hourly",
-            lambda conn, w: _compute(conn, plant, w),
+            _compute,
             after_write=_restate,
         )
 

@@ -50,7 +50,7 @@ def oee_shift(plant: Plant) -> dg.AssetsDefinition:
             plant,
             database,
             "oee_shift",
-            lambda conn, window: _compute(conn, plant, window),
+            _compute,
             after_write=lambda conn, changes, causes: _revise(conn, plant, changes, causes),
         )
 

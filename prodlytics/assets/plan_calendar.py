@@ -16,6 +16,8 @@ from prodlytics.assets.resources import Database
 from prodlytics.assets.window import Window, day_edges
 
 if TYPE_CHECKING:
+    import psycopg
+
     from prodlytics.plant.model import Plant
 
 
@@ -28,12 +30,12 @@ def plan_calendar(plant: Plant) -> dg.AssetsDefinition:
         checks={"covers_every_second": "Does the plan say something about every second of every machine, once?"},
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "plan_calendar", lambda conn, window: _compute(plant, window))
+        return rederive(context, plant, database, "plan_calendar", _compute)
 
     return asset
 
 
-def _compute(plant: Plant, window: Window) -> Derivation:
+def _compute(conn: psycopg.Connection, plant: Plant, window: Window) -> Derivation:
     from prodlytics.assets.inputs import seconds, together
     from prodlytics.kpi.days import cut_at
     from prodlytics.plant.calendar import plan_rows

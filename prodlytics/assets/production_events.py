@@ -33,7 +33,7 @@ def production_events(plant: Plant) -> dg.AssetsDefinition:
         checks={"parts_have_a_part_number": "Is it known which part was made?"},
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "production_events", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "production_events", _compute)
 
     return asset
 

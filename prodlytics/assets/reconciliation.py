@@ -44,7 +44,7 @@ def reconciliation(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "reconciliation", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "reconciliation", _compute)
 
     return asset
 

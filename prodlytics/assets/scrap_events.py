@@ -36,7 +36,7 @@ def scrap_events(plant: Plant) -> dg.AssetsDefinition:
         },
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
-        return rederive(context, plant, database, "scrap_events", lambda conn, w: _compute(conn, plant, w))
+        return rederive(context, plant, database, "scrap_events", _compute)
 
     return asset
 

@@ -41,9 +41,9 @@ def sensor_delivery(plant: Plant) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
         last: list[dt.datetime] = []
 
-        def compute(conn: psycopg.Connection, window: Window) -> Derivation:
+        def compute(conn: psycopg.Connection, known: Plant, window: Window) -> Derivation:
             last[:] = [window.end]
-            return _compute(conn, plant, window)
+            return _compute(conn, known, window)
 
         return rederive(
             context, plant, database, "sensor_delivery", compute,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prodlytics.sources.asking import Answered
 
 #: Datasets other systems bring.
-SOURCED = ("work_orders", "part_costs", "operator_entries")
+SOURCED = ("work_orders", "part_costs", "ideal_cycles", "operator_entries")
 
 
 @dataclass(frozen=True)

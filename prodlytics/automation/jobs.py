@@ -33,6 +33,7 @@ CHAIN = (
     "machine_telemetry",
     "work_orders",
     "part_costs",
+    "ideal_cycles",
     *DERIVED,
 )
 
@@ -57,7 +58,7 @@ def ingest_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Load what has landed."""
     return dg.define_asset_job(
         "ingest",
-        selection=_keys(plant, ("machine_telemetry", "work_orders", "part_costs")),
+        selection=_keys(plant, ("machine_telemetry", "work_orders", "part_costs", "ideal_cycles")),
         description="Loads landed files; what they change is derived by the next chain.",
         tags={"prodlytics/plant": plant.plant},
     )

@@ -139,6 +139,7 @@ FIELDS: dict[str, Field] = {
     "machine_rate_per_h": Field("numeric", "Cost of an hour of the machine.", "currency/h", minimum=0),
     # orders
     "order_qty": Field("numeric", "Ordered.", "parts", minimum=0),
+    "order_unit": Field("text", "What the quantities of the order are counted in, as the ERP says it: EA, KG."),
     "completed_qty": Field("numeric", "Reported complete by the ERP.", "parts", minimum=0),
     "scrap_qty": Field("numeric", "Reported scrapped by the ERP.", "parts", minimum=0),
     "customer_name": Field("text", "Customer."),

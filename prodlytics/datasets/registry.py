@@ -124,7 +124,7 @@ _ALL = (
         columns=_columns(
             "work_order operation part_number part_description machine_id order_qty completed_qty scrap_qty "
             "material_cost_per_unit labor_rate_per_hour currency customer_name due_date status started_at ended_at "
-            "source source_modified_at"
+            "source source_modified_at order_unit"
         ),
         required=_columns("work_order operation status source"),
         downstream=("production_events", "oee_shift", "reconciliation"),
@@ -137,6 +137,15 @@ _ALL = (
         columns=_columns("part_number since material_cost_per_unit currency source"),
         required=_columns("part_number since material_cost_per_unit currency source"),
         downstream=("scrap_events",),
+    ),
+    Dataset(
+        name="ideal_cycles",
+        group="sources",
+        description="How long a part takes on a machine at best, as other systems say; the plant file outranks them.",
+        key=("part_number", "machine_id", "since"),
+        columns=_columns("part_number machine_id since ideal_cycle_time_ms source"),
+        required=_columns("part_number machine_id since ideal_cycle_time_ms source"),
+        overrides=(("ideal_cycle_time_ms", Field("float", "Ideal cycle of the part on it.", "ms", minimum=0)),),
     ),
     Dataset(
         name="production_events",

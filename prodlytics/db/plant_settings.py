@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from prodlytics.datasets.registry import DERIVED
 from prodlytics.db import dirty, locks
+from prodlytics.db.ideal_cycles import with_ideal_cycles
 from prodlytics.db.queries import sql
 from prodlytics.plant.calendar import HOUR, production_date_of, production_day
 from prodlytics.plant.changed import (
@@ -56,36 +57,45 @@ class Version:
 
     Attributes:
         number: Rises with every change.
+        plant: The plant file, completed by what other systems say of ideal cycles.
         marked: Days of a machine and dataset that were marked when it was noticed; 0 if it was there before.
     """
 
     number: int
+    plant: Plant
     marked: int = 0
 
 
 def notice(conn: psycopg.Connection[Any], plant: Plant) -> Version:
     """Make this plant file the version in force, and mark the computed days on which it says something else.
 
-    The first version of all is only recorded. One that is in force already costs one read. Afterwards the connection is
-    in no transaction.
+    What other systems say of ideal cycles belongs to it. The first version of all is only recorded. One that is in
+    force already costs two reads. Afterwards the connection is in no transaction.
 
     Raises:
         InstallationChangedError: Plant id, time zone or day boundary are not those of the database.
     """
-    settings = recorded(plant)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     with conn.transaction():
-        newest = conn.execute(sql("select_settings_version")).fetchone()
-        if newest is not None and newest[1] == digest:
-            return Version(newest[0])
+        if (version := _in_force(conn, known := with_ideal_cycles(conn, plant))) is not None:
+            return version
         locks.lock(conn, _LOCK)
-        newest = conn.execute(sql("select_settings_version")).fetchone()
-        if newest is not None and newest[1] == digest:  # another run was quicker
-            return Version(newest[0])
+        # Another run may have been quicker, and other cycles may have been brought meanwhile.
+        if (version := _in_force(conn, known := with_ideal_cycles(conn, plant))) is not None:
+            return version
         before = _settings(conn)
-        marks = [] if before is None else _marks(conn, before, plant)
-        _leave(conn, plant, marks)
-        return _record(conn, digest, before, settings, marks)
+        marks = [] if before is None else _marks(conn, before, known)
+        _leave(conn, known, marks)
+        return _record(conn, before, known, marks)
+
+
+def _in_force(conn: psycopg.Connection[Any], known: Plant) -> Version | None:
+    """The newest version, if it says what is known now."""
+    newest = conn.execute(sql("select_settings_version")).fetchone()
+    return None if newest is None or newest[1] != _digest(recorded(known)) else Version(newest[0], known)
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def hold(conn: psycopg.Connection[Any], version: Version) -> None:
@@ -182,19 +192,16 @@ def _leave(conn: psycopg.Connection[Any], plant: Plant, marks: Iterable[Reached]
 
 
 def _record(
-    conn: psycopg.Connection[Any],
-    digest: str,
-    before: Mapping[str, Any] | None,
-    settings: Mapping[str, Any],
-    marks: list[Reached],
+    conn: psycopg.Connection[Any], before: Mapping[str, Any] | None, known: Plant, marks: list[Reached]
 ) -> Version:
     from psycopg.types.json import Jsonb
 
+    settings = recorded(known)
     days = [mark.day for mark in marks]
     row = conn.execute(
         sql("insert_settings"),
         {
-            "fingerprint": digest,
+            "fingerprint": _digest(settings),
             "settings": Jsonb(settings),
             "first_day": min(days, default=None),
             "last_day": max(days, default=None),
@@ -208,4 +215,4 @@ def _record(
             sql("insert_settings_change"),
             [{"version": row[0], "position": n, **change._asdict()} for n, change in enumerate(told, start=1)],
         )
-    return Version(row[0], len(marks))
+    return Version(row[0], known, len(marks))

@@ -128,8 +128,9 @@ def ideal_cycle(plant: Plant, machine: Machine, part_number: str | None, day: dt
 
 
 def _since(history: History[float], day: dt.date) -> str:
-    begun = [step.since for step in history.steps if step.since <= day]
-    return "" if begun[-1] == ALWAYS else f" since {begun[-1]}"
+    holds = [step for step in history.steps if step.since <= day][-1]
+    since = "" if holds.since == ALWAYS else f" since {holds.since}"
+    return since if holds.source is None else f"{since} as {holds.source} says"
 
 
 def kept_out(state: str | None, flag: str | None, in_gap: bool, off_plan: bool = False) -> str | None:

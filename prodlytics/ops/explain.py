@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prodlytics.datasets.registry import DATASETS
 from prodlytics.db.frames import read
+from prodlytics.db.ideal_cycles import with_ideal_cycles
 from prodlytics.db.queries import sql
 from prodlytics.plant.calendar import day_hours, production_date_of, production_day
 
@@ -78,6 +79,7 @@ def explain_from(
 
     asked = find_machine(plant, machine)
     try:
+        plant = with_ideal_cycles(conn, plant)
         if whole_day and _is_day(hour):
             return explain_day(conn, plant, asked, find_day(plant, hour))
         one = explain_hour(conn, plant, asked, find_instant(plant, hour, dt.datetime.now(dt.UTC)))

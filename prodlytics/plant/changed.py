@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from prodlytics.plant.calendar import Piece, plan_pieces, production_date_of, production_day
-from prodlytics.plant.in_force import InForce, dates_read, differences, plan_in_force, read
+from prodlytics.plant.in_force import SAID_ELSEWHERE, InForce, dates_read, differences, plan_in_force, read
 from prodlytics.plant.model import History, Machine, Plant
 from prodlytics.plant.values import ALWAYS
 
 #: Set at installation: every stored production day would mean something else.
 FIXED = ("plant", "timezone", "day_boundary")
 #: What no derivation of stored days reads: who is written to, how files are read, the simulator's story.
-NOT_COMPARED = frozenset({"contacts", "landing", "feeds", "agents", "cloud", "simulation", "report_after_boundary_min"})
+NOT_COMPARED = frozenset(
+    {"contacts", "landing", "feeds", "agents", "cloud", "connections", "simulation", "report_after_boundary_min"}
+)
 #: Dataset with one row for the whole plant, and what stands for the machine there.
 REPORT, WHOLE_PLANT = "daily_report", "*"
 #: Settings named in a cause; there may be hundreds.
@@ -132,7 +134,9 @@ def _cause(old: InForce, new: InForce) -> str | None:
         return None
     said = differences(old, new) or ["the plan of the day is another"]
     more = f" and {len(said) - NAMED} more" if len(said) > NAMED else ""
-    return f"plant file: {'; '.join(said[:NAMED])}{more}"
+    # What another system says carries its name.
+    whose = "" if all(SAID_ELSEWHERE.match(one) for one in said) else "plant file: "
+    return f"{whose}{'; '.join(said[:NAMED])}{more}"
 
 
 class _Side:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from prodlytics.plant.calendar import Piece, Timetable, exception_span, plan_pieces, production_day
-from prodlytics.plant.model import Counter, History, Machine, PlanException, Plant
+from prodlytics.plant.model import Counter, History, Machine, Part, PlanException, Plant
 from prodlytics.plant.people import supervisor_of
 
 
@@ -37,6 +38,8 @@ Reader = Callable[[Plant, Machine, Sequence[dt.date]], Said]
 
 #: What stands for a setting that nobody wrote.
 NOTHING = "nothing"
+#: A setting that another system says begins with its name.
+SAID_ELSEWHERE = re.compile(r"^[^ ]+: ideal_cycle_time_ms of ")
 
 
 @dataclass(frozen=True)
@@ -195,8 +198,14 @@ def _ideal_cycles(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> S
             held = [value or other for value, other in zip(map(history.on, dates), otherwise, strict=True)]
             said = _dated(held, dates)
             # Measured as any other part on the machine is: then it makes no difference that the part is named.
-            yield f"ideal_cycle_time_ms of {part.number} on {machine.id}", Told(said) if held == otherwise else said
+            yield _of_part(history, part, machine), Told(said) if held == otherwise else said
     yield f"ideal_cycle_time_ms of {machine.id}", _dated(otherwise, dates)
+
+
+def _of_part(history: History[Any], part: Part, machine: Machine) -> str:
+    """The name of the setting; where another system says it, with that system before it."""
+    source = history.steps[0].source
+    return f"{source}: " * (source is not None) + f"ideal_cycle_time_ms of {part.number} on {machine.id}"
 
 
 def _extreme_cycle(
@@ -310,7 +319,7 @@ def _of_rollup(plant: Plant, machine: Machine, dates: Sequence[dt.date]) -> Said
         own = part.ideal_cycle_time_ms.get(machine.id)
         # Which machines make a part is seen from who has an ideal cycle of its own for it.
         if line.oee == "bottleneck" and line.machine is None and own is not None:
-            yield f"ideal_cycle_time_ms of {part.number} on {machine.id}", _on(own, dates)
+            yield _of_part(own, part, machine), _on(own, dates)
     if line.oee == "bottleneck" and line.machine is None:
         yield f"ideal_cycle_time_ms of {machine.id}", _on(machine.ideal_cycle_time_ms, dates)
     for category in plant.reasons:

@@ -13,7 +13,7 @@ import re
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from prodlytics.plant.cloud import Cloud
 from prodlytics.plant.connection import Connection
@@ -44,6 +44,13 @@ class Since(Strict, Generic[T]):
 
     since: dt.date = ALWAYS
     value: T
+    source: str | None = None
+    "The connection or file that says so; None for the plant file."
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings recorded before there was a source are the same settings."""
+        return {name: value for name, value in serialize(self).items() if name != "source" or value is not None}
 
 
 def _as_history(raw: Any) -> Any:
@@ -310,7 +317,9 @@ class LandingFormat(Strict):
 
     name: str
     match: str
-    dataset: Literal["machine_telemetry", "work_orders", "part_costs", "operator_entries"] = "machine_telemetry"
+    dataset: Literal["machine_telemetry", "work_orders", "part_costs", "ideal_cycles", "operator_entries"] = (
+        "machine_telemetry"
+    )
     layout: Literal["kepserverex", "long", "wide"] = "kepserverex"
     delimiter: str = ","
     header: bool = True

@@ -19,7 +19,8 @@ from prodlytics.plant.model import LandingFormat
 from prodlytics.sources.ask import SourceUnavailableError
 from prodlytics.sources.changed_there import entry_versions, orders_gone
 from prodlytics.sources.counts import Counts
-from prodlytics.sources.landed_records import fields_of, store_records
+from prodlytics.sources.effective_dates import DATED, date_undated, fields_asked
+from prodlytics.sources.landed_records import store_records
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,7 +44,7 @@ class Adapter(Protocol):
     "Who says so in `operator_entries`."
     resource: str
     "Which of its resources; with `source` the name in `sync_state` and quarantine."
-    dataset: Literal["work_orders", "part_costs", "operator_entries"]
+    dataset: Literal["work_orders", "part_costs", "ideal_cycles", "operator_entries"]
     overlap: dt.timedelta
     "How far behind the newest change already seen a pass begins."
     timezone: str | None
@@ -102,8 +103,8 @@ def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.
         # Two passes at once: the second one waits, and keeps what the first one has reached.
         locks.lock(conn, f"sync/{name}")
         # Typed anew for each try: storing writes into the records.
-        records = records_of(rows, form, fields_of(adapter.dataset))
-        amended = partial(_amended, conn, adapter, name, now, everything)
+        records = records_of(rows, form, fields_asked(adapter.dataset))
+        amended = partial(_amended, conn, plant, adapter, name, now, everything)
         counts = store_records(conn, plant, form, records, name, f"sync of {name}", now, amended)
         reached = ({"full_at": now} if full else {}) | _newest(records, now)
         _succeeded(conn, name, adapter.dataset, reached, now, len(rows))
@@ -127,7 +128,7 @@ def _named(name: str, adapter: Adapter, row: Mapping[str, object]) -> Mapping[st
 
 
 def _amended(
-    conn: psycopg.Connection[Any], adapter: Adapter, name: str, now: dt.datetime, everything: bool,
+    conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, name: str, now: dt.datetime, everything: bool,
     records: list[Record],
 ) -> list[Record]:  # fmt: skip
     """The records, with what the source has changed or deleted since."""
@@ -137,6 +138,8 @@ def _amended(
         told = entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
     elif adapter.dataset == "work_orders" and everything and adapter.reach is None:
         told = [*records, *orders_gone(conn, adapter.source, records)]
+    elif adapter.dataset in DATED:
+        date_undated(conn, plant, adapter.dataset, records, now)
     if told and not records:
         raise SourceUnavailableError(
             f"{name}: the system has nothing at all where there was something before; nothing was taken as deleted"

@@ -38,6 +38,7 @@ ORDER_FIELDS = (
     RecordField("started_at", "time"),
     RecordField("ended_at", "time"),
     RecordField("source_modified_at", "time"),
+    RecordField("order_unit"),
 )
 COST_FIELDS = (
     RecordField("part_number", required=True),

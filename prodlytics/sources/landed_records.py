@@ -15,7 +15,7 @@ import pandas as pd
 from prodlytics.db import locks, quarantine
 from prodlytics.formats.names import MachineNames
 from prodlytics.formats.records import Record, RecordField, read_records
-from prodlytics.sources import landed_entries, landed_orders
+from prodlytics.sources import landed_cycles, landed_entries, landed_orders
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.unpack import unpacked
 
@@ -28,6 +28,7 @@ _DATASETS = {
     "operator_entries": (landed_entries.FIELDS, landed_entries.check, landed_entries.store),
     "work_orders": (landed_orders.ORDER_FIELDS, landed_orders.check_order, landed_orders.store_orders),
     "part_costs": (landed_orders.COST_FIELDS, landed_orders.check_cost, landed_orders.store_costs),
+    "ideal_cycles": (landed_cycles.FIELDS, landed_cycles.check, landed_cycles.store),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ import pytest
 from prodlytics.assets.declare import asset_key
 from prodlytics.automation.schedules import dirty_days
 from prodlytics.datasets.registry import DERIVED
+from prodlytics.ops.explain import explain_from
 from prodlytics.plant.model import Plant
+from prodlytics.report.explain_text import as_text
+from prodlytics.sources.connectors import sync
 from prodlytics_tests.end_to_end.plant_run import PlantRun, assert_same, plant_run
 from prodlytics_tests.servers.databases import migrated_database
+from prodlytics_tests.sources.said_there import SaidThere
 
 CLOSED_DAY, CYCLE_SINCE = "2026-10-30", "2026-10-31"
 TOWN_HALL = "plant file: planned stop 2026-10-30 09:00: nothing -> until 2026-10-30 10:00, Town hall"
@@ -52,6 +57,18 @@ def without_a_press(settings: dict[str, Any]) -> None:
     settings["machines"] = [machine for machine in settings["machines"] if machine["id"] != "Press04"]
     for part in settings["parts"]:
         part["ideal_cycle_time_ms"].pop("Press04", None)
+
+
+def left_to_the_erp(settings: dict[str, Any]) -> None:
+    """The file says nothing of one part on one machine."""
+    (bracket,) = (part for part in settings["parts"] if part["number"] == "BR-1001")
+    del bracket["ideal_cycle_time_ms"]["Press02"]
+
+
+def bring(run: PlantRun, said: list[dict[str, Any]]) -> None:
+    """What the ERP says of ideal cycles, as its connection brings it."""
+    with psycopg.connect(run.url, autocommit=True) as conn:
+        sync(conn, run.plant, SaidThere("standards", "ideal_cycles", said), dt.datetime.now(dt.UTC))
 
 
 def rows(run: PlantRun, query: str) -> list[tuple[Any, ...]]:
@@ -137,6 +154,42 @@ def test_another_loss_class_of_a_reason_restates_every_day_that_has_it(
     days = rows(now, "SELECT count(DISTINCT production_date) FROM restatements WHERE cause LIKE '%, loss other_stop%'")
     assert days[0][0] > 2
     assert_as_from_the_beginning(now, story, plain_server, tmp_path / "whole")
+
+
+def test_what_an_erp_says_of_an_ideal_cycle_counts_as_if_it_stood_in_the_file(run: PlantRun) -> None:
+    now = dataclasses.replace(run, plant=changed(changed(changed(run.plant, new_dates), new_loss), left_to_the_erp))
+    hours = "SELECT production_date::text, machine_id, time_bucket, xmin::text FROM oee_hourly"
+    before = set(rows(now, hours))
+    said = [{"part_number": "BR-1001", "machine_id": "Press02", "since": since, "ideal_cycle_time_ms": cycle}
+            for since, cycle in (("1970-01-01", "12000"), (CYCLE_SINCE, "11000"))]  # fmt: skip
+    bring(now, said)
+    assert now.run(("chain", now.days[-1], None)).errors == []
+    heal(now)
+    assert set(rows(now, hours)) == before
+
+    said[1]["ideal_cycle_time_ms"] = "10000"
+    bring(now, said)
+    assert now.run(("chain", now.days[-1], None)).errors == []
+    assert min(waiting(now)) == CYCLE_SINCE
+    heal(now)
+    touched = {row[:2] for row in before - set(rows(now, hours))}
+    made = rows(
+        now, "SELECT DISTINCT production_date::text, machine_id FROM losses"
+        f" WHERE machine_id = 'Press02' AND part_number = 'BR-1001' AND production_date >= '{CYCLE_SINCE}'",
+    )  # fmt: skip
+    assert made
+    assert touched == set(made)
+    assert rows(now, "SELECT DISTINCT cause FROM restatements WHERE level = 'machine' AND cause LIKE 'erp%'") == [
+        ("erp: ideal_cycle_time_ms of BR-1001 on Press02: 11000 -> 10000",)
+    ]
+    (hour,) = rows(
+        now, "SELECT to_char(time AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD\"T\"HH24') FROM production_events"
+        f" WHERE machine_id = 'Press02' AND part_number = 'BR-1001' AND time > '{CYCLE_SINCE} 12:00+00'"
+        " AND event_type = 'cycle_complete' ORDER BY time LIMIT 1",
+    )  # fmt: skip
+    with psycopg.connect(now.url) as conn:
+        (explained,) = explain_from(conn, now.plant, "Press02", hour[0])
+    assert f"BR-1001 on Press02 since {CYCLE_SINCE} as erp says" in as_text(explained, width=200)
 
 
 def test_a_machine_that_left_the_file_keeps_its_hours(run: PlantRun) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from prodlytics.sources.ask import SourceUnavailableError
 
-Dataset = Literal["work_orders", "part_costs", "operator_entries"]
+Dataset = Literal["work_orders", "part_costs", "ideal_cycles", "operator_entries"]
 
 
 @dataclass

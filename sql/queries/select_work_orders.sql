@@ -1,5 +1,5 @@
 -- Orders in the columns of the registry.
 SELECT work_order, operation, part_number, part_description, machine_id, order_qty, completed_qty, scrap_qty,
        material_cost_per_unit, labor_rate_per_hour, currency, customer_name, due_date, status, started_at, ended_at,
-       source, source_modified_at
+       source, source_modified_at, order_unit
 FROM work_orders
