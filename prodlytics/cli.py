@@ -189,19 +189,24 @@ def what_if(
 
 
 @app.command()
-def bridge(
-    quota_plan: Annotated[
-        bool, typer.Option("--quota-plan", help="Only say what forwarding to Azure IoT Hub costs of its daily quota.")
-    ] = False,
-) -> None:
+def bridge() -> None:
     """Store what the MQTT broker sends; runs until it is told to stop."""
-    from prodlytics.edge.service import quota_of, run_bridge
+    from prodlytics.edge.service import run_bridge
     from prodlytics.settings import Settings
 
-    if quota_plan:
-        typer.echo(quota_of(Settings()))
-        return
     run_bridge(Settings())
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Look whether everything that is set up can be used, and say what to do; changes nothing. Exit code 1 if not."""
+    from prodlytics.ops.doctor import as_dict, as_text, examine
+    from prodlytics.settings import Settings
+
+    found = examine(Settings(), os.environ)
+    typer.echo(json.dumps(as_dict(found)) if as_json else as_text(found))
+    if not found.well:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

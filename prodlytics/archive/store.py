@@ -10,6 +10,7 @@ glob reads each row once. What a file replaces goes to `superseded/`, which no g
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import os
 import shutil
@@ -72,6 +73,17 @@ class ArchiveStore:
 
     def __repr__(self) -> str:
         return f"ArchiveStore({self.url!r})"
+
+    def check(self) -> None:
+        """Look whether files could be put here, without putting one; a container was looked for when it was opened."""
+        if not self.is_folder:
+            return
+        with archive_errors(self.url, "write to the archive"):
+            there = next(folder for folder in (self._folder, *self._folder.parents) if folder.exists())
+            if not there.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not ours")
 
     def uri(self, path: str) -> str:
         """The whole address of a file, for people and for other tools; holds no credentials."""

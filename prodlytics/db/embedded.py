@@ -130,6 +130,15 @@ def ensure_running(home: Path) -> str:
     return _url(server, _DATABASES[0])
 
 
+def running_url(home: Path) -> str | None:
+    """URL of the product's database if the server runs; starts and makes nothing."""
+    home = home.resolve()
+    if not (home / "database.port").exists():
+        return None
+    server = _locate(home)
+    return _url(server, _DATABASES[0]) if _answers(server) else None
+
+
 def dagster_url(home: Path) -> str:
     """URL of Dagster's own database on the same server, naming the driver that dagster-postgres works with."""
     ensure_running(home)

@@ -67,6 +67,17 @@ def migrate(url: str, folder: Path | None = None) -> MigrationReport:
         return MigrationReport(applied, already, ask(conn))
 
 
+def missing(conn: psycopg.Connection[Any], folder: Path | None = None) -> list[str]:
+    """Names of the migrations this version has and the database has not; changes nothing."""
+    there = conn.execute("SELECT to_regclass('schema_migration')").fetchone()
+    known: set[str] = set()
+    if there and there[0] is not None:
+        known = {name for (name,) in conn.execute("SELECT name FROM schema_migration").fetchall()}
+    return [
+        file.name for file in sorted(((folder or sql_folder()) / "migrations").glob("*.sql")) if file.name not in known
+    ]
+
+
 def _run_once(conn: psycopg.Connection[Any], files: Iterable[Path]) -> tuple[list[str], int]:
     conn.execute(
         "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, sha256 text NOT NULL,"

@@ -7,9 +7,11 @@ here: what a message says, when it is acknowledged.
 from __future__ import annotations
 
 import contextlib
+import queue
 import ssl
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,6 +77,48 @@ class Address:
         )
 
 
+class BrokerUnreachableError(Exception):
+    """The broker is not there or refuses us; one sentence for people, without a password."""
+
+
+def knock(address: Address, ca_file: Path | None, patience_s: float = 5.0) -> None:
+    """Log in and hang up, under a name of our own: the bridge's would end its connection.
+
+    Raises:
+        BrokerUnreachableError: The broker is not there, does not answer in time or refuses us.
+    """
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"prodlytics-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.put(
+        f"it refuses us: {reason}" if reason.is_failure else ""
+    )
+    client.connect_timeout = patience_s
+    try:
+        _identify(client, address, ca_file)
+        client.connect(address.host, address.port, clean_start=True)
+        client.loop_start()
+        why = answers.get(timeout=patience_s)
+    except queue.Empty:
+        why = "it takes the connection and does not answer"
+    except OSError as error:
+        why = error.strerror or str(error)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if why:
+        raise BrokerUnreachableError(
+            f"The broker at {address.host}:{address.port} cannot be used: {why}. Is it running, and is "
+            "PRODLYTICS_MQTT_URL right?"
+        )
+
+
+def _identify(client: mqtt.Client, address: Address, ca_file: Path | None) -> None:
+    if address.user:
+        client.username_pw_set(address.user, address.password)
+    if address.tls:
+        client.tls_set_context(ssl.create_default_context(cafile=str(ca_file) if ca_file else None))
+
+
 class Broker:
     """Receives messages and acknowledges them later; reconnects by itself."""
 
@@ -119,12 +163,8 @@ class Broker:
         self._client.on_message = self._on_message
         self._client.on_pre_connect = self._on_pre_connect
         self._client.reconnect_delay_set(min_delay=1, max_delay=30)
-        if address is None:
-            return
-        if address.user:
-            self._client.username_pw_set(address.user, address.password)
-        if address.tls:
-            self._client.tls_set_context(ssl.create_default_context(cafile=str(ca_file) if ca_file else None))
+        if address is not None:
+            _identify(self._client, address, ca_file)
 
     def start(self) -> None:
         """Connect in the background; keeps trying."""

@@ -5,20 +5,16 @@ Belongs here: what surrounds a bridge in production. Does not belong here: what 
 
 from __future__ import annotations
 
-import datetime as dt
 import signal
 import sys
 
 import structlog
 
-from prodlytics.db.connect import connect
-from prodlytics.db.queries import sql
 from prodlytics.db.url import database_url
 from prodlytics.edge.bridge import Bridge, Options
 from prodlytics.edge.broker import Address, BrokerAddressError
 from prodlytics.edge.cloud.forwarder import Route
 from prodlytics.edge.cloud.hub import Device, HubAddressError
-from prodlytics.edge.cloud.quota import TagRate, as_text, quota_plan, supposed
 from prodlytics.edge.spool import AlreadyRunningError, SpoolError
 from prodlytics.plant.load import load_plant
 from prodlytics.settings import Settings
@@ -84,28 +80,6 @@ def _route(settings: Settings) -> Route | None:
         token_s=settings.iothub_token_s,
         ca_file=settings.iothub_ca_file,
         limit_bytes=settings.cloud_limit_mb * 1_000_000,
-    )
-
-
-def quota_of(settings: Settings) -> str:
-    """What forwarding to the hub would cost of its daily quota, from the busiest of the last seven days.
-
-    Without samples in the database: as if each machine had ten tags beside its counters and states, and every tag
-    spoke once a second.
-
-    Raises:
-        PlantFileError: The plant file is wrong.
-        DatabaseUnavailable: The database is away.
-    """
-    plant = load_plant(settings.plant)
-    with connect(database_url(settings)) as conn:
-        rows = conn.execute(
-            sql("select_tag_rates"), {"since": dt.datetime.now(dt.UTC) - dt.timedelta(days=7)}
-        ).fetchall()
-    if rows:
-        return as_text(quota_plan(plant, [TagRate(*row) for row in rows]), "the busiest of the last seven days")
-    return as_text(
-        quota_plan(plant, supposed(plant)), "no samples are stored yet: supposed that every tag speaks each second"
     )
 
 

@@ -55,17 +55,26 @@ class LandingPlace:
         self._root = root.rstrip("/")
         self._folder = Path(self._root).resolve() if "file" in _protocols(self._fs) else None
 
+    def check(self) -> None:
+        """Look whether the place is there, without listing it.
+
+        Raises:
+            LandingUnavailable: It is not there or does not answer.
+        """
+        with _said(self.url):
+            if not self.is_there():
+                raise LandingUnavailable(
+                    f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
+                )
+
     def files(self) -> list[PlacedFile]:
         """Every finished file, by name.
 
         Raises:
             LandingUnavailable: The place is not there or does not answer.
         """
+        self.check()
         with _said(self.url):
-            if not self._is_there():
-                raise LandingUnavailable(
-                    f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
-                )
             found = self._fs.find(self._root, detail=True)
         files = [self._placed(path, info) for path, info in found.items() if self._counts(path, info)]
         return sorted(files, key=lambda file: file.name)
@@ -92,7 +101,8 @@ class LandingPlace:
         into.seek(0)
         return digest.hexdigest()
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
+        """Whether the folder or container exists."""
         if self._folder is not None:
             return self._folder.is_dir()
         # Folders of a container exist only while something is in them: it is the container that has to be there.

@@ -1,6 +1,6 @@
 """What forwarding costs of the hub's daily quota.
 
-Belongs here: the calculation, its table. Does not belong here: where the rates come from (`edge.service`). Pure.
+Belongs here: the calculation, its table. Does not belong here: where the rates come from (`ops.doctor`). Pure.
 """
 
 from __future__ import annotations
@@ -95,10 +95,9 @@ def supposed(plant: Plant, others: int = 10, samples_per_s: float = 1.0) -> list
     return [TagRate(machine, metric, samples_per_s * DAY_S) for machine, metric in pairs]
 
 
-def as_text(plan: QuotaPlan, where_from: str) -> str:
+def as_lines(plan: QuotaPlan) -> list[str]:
     """The plan for people."""
-    lines = [
-        f"Rates: {where_from}",
+    return [
         f"{plan.samples[Kind.URGENT]:>14,.0f}  changes of state, fault and alarm a day, never dropped",
         f"{plan.samples[Kind.KEPT]:>14,.0f}  counter readings a day, never dropped",
         f"{plan.samples[Kind.REST]:>14,.0f}  other samples a day",
@@ -106,7 +105,6 @@ def as_text(plan: QuotaPlan, where_from: str) -> str:
         f"{plan.quota_units:>14,.0f}  units of 4 KB a day at most: {plan.share:.1%} of one unit S1 (400,000 a day)",
         f"{plan.hub_units:>14,}  unit{'s' if plan.hub_units > 1 else ''} S1 needed",
     ]
-    return "\n".join(lines)
 
 
 def _bytes(tag: TagRate) -> int:

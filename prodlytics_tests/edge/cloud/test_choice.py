@@ -65,12 +65,6 @@ def test_nobody_can_put_a_dead_band_on_what_counts(metric: str) -> None:
         demo({"dead_bands": {metric: 1}})
 
 
-def test_the_quota_plan_is_printed(plain_database: str, tmp_path: Path) -> None:
-    done = prodlytics("bridge", "--quota-plan", home=tmp_path, PRODLYTICS_DATABASE_URL=plain_database)
-    assert done.returncode == 0
-    assert "units of 4 KB a day at most" in done.stdout
-
-
 def test_a_wrong_connection_string_is_one_sentence(plain_database: str, tmp_path: Path) -> None:
     settings = {"MQTT_URL": "mqtt://127.0.0.1:1", "IOTHUB_CONNECTION_STRING": "HostName=h;DeviceId=d;SharedAccessKey=%"}
     done = prodlytics(
