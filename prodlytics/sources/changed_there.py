@@ -25,6 +25,11 @@ _COMPARED = [name for name in _ENTRY_COLUMNS if name not in ("source_key", "ente
 _ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
 
 
+def entry_key(*parts: object) -> str:
+    """A key of its parts. What follows an @ would be taken for the number of a version."""
+    return "/".join(str(part).replace("%", "%25").replace("@", "%40").replace("/", "%2F") for part in parts)
+
+
 def orders_gone(conn: psycopg.Connection[Any], source: str, records: list[Record]) -> list[Record]:
     """Open orders of a source that it no longer has: as cancelled ones.
 

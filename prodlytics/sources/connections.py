@@ -67,7 +67,23 @@ def adapters_of(plant: Plant, connection: Connection, environment: Mapping[str, 
     if unset:
         raise ConnectionSetupError(f"Connection {connection.name} needs {' and '.join(unset)} in the environment.")
     secrets = {name: environment[variable] for name, variable in variables.items()}
+    # Times without a zone are the plant's where nobody says another.
+    connection = connection.model_copy(update={"timezone": connection.timezone or plant.timezone})
     return kind.adapters(connection, {name: said for name, said in options.items() if said is not None}, secrets, plant)
+
+
+def pairs_of(connection: Connection, options: Mapping[str, str], option: str) -> dict[str, str]:
+    """An option that is a list of names: `their name=ours; their name=ours`.
+
+    Raises:
+        ConnectionSetupError: A pair is no pair.
+    """
+    pairs = [pair.partition("=") for pair in options[option].split(";") if pair.strip()]
+    if any(not equals or not theirs.strip() or not ours.strip() for theirs, equals, ours in pairs):
+        raise ConnectionSetupError(
+            f"Connection {connection.name}: write {option} as `their name=ours; their name=ours`."
+        )
+    return {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
 
 
 def _kind(connection: Connection) -> Kind:

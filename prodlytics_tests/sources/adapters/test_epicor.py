@@ -13,23 +13,23 @@ import pytest
 from prodlytics.plant.model import Plant
 from prodlytics_tests.sources.adapters.vendor import NOW, ask, connected
 from prodlytics_tests.sources.landing_place import rows
-from prodlytics_tests.vendors.epicor import COMPANY, KEY, PASSWORD, USER, Kinetic, job
+from prodlytics_tests.vendors.epicor import COMPANY, KEY, PASSWORD, USER, Kinetic, a_company, job
 from prodlytics_tests.vendors.serving import Mishaps, a_login_page, broken, serving, throttled
 
 KEYS = {"PRODLYTICS_ERP_API_KEY": KEY, "PRODLYTICS_ERP_USER": USER, "PRODLYTICS_ERP_PASSWORD": PASSWORD}
 ORDERS = (
     "SELECT work_order, operation, status, part_number, part_description, order_qty, completed_qty, scrap_qty, due_date"
-    " FROM work_orders ORDER BY 1"
+    " FROM work_orders ORDER BY 1, 2"
 )
 DUE = dt.date(2019, 10, 2)
 
 
 @pytest.fixture
 def kinetic() -> Kinetic:
-    return Kinetic([
+    return a_company(
         job("000003", JobComplete=True), job("000001", DueDate="2019-10-02T00:00:00"),
         job("000002", JobClosed=True, PartDescription="", ProdQty=2.5, DueDate=None),
-    ])  # fmt: skip
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def plant(kinetic: Kinetic, mishaps: Mishaps) -> Iterator[Plant]:
 
 
 def erp(url: str, **options: str) -> Plant:
-    options = {"company": COMPANY, "page_size": "2", **options}
+    options = {"company": COMPANY, "page_size": "2", "resources": "jobs", **options}
     return connected(name="erp", kind="epicor", url=f"{url}/kinetic/", options=options)
 
 

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prodlytics.sources.adapters.machinemetrics.asked import REACH, Asked, Resource, key
+from prodlytics.sources.adapters.machinemetrics.asked import REACH, Asked, Resource
 from prodlytics.sources.ask import SourceUnavailableError
+from prodlytics.sources.changed_there import entry_key
 
 #: Machines and annotations of each that are asked for at once.
 _MACHINES, _ANNOTATIONS = 50, 500
@@ -109,7 +110,7 @@ class Annotations(Resource):
         # Without an identity an annotation is known by its start, so that another reason for it is a correction.
         where = (machine.get("machineRef"), said.get("startAt"), *((nth,) if nth > 1 else ()))
         return {
-            "source_key": key(*where) if identity is None else key(identity),
+            "source_key": entry_key(*where) if identity is None else entry_key(identity),
             "machine_id": self._machine(machine.get("name")),
             "kind": "reason",
             "starts_at": said.get("startAt"),

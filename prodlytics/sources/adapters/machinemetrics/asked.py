@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prodlytics.formats.names import MachineNames
 from prodlytics.sources.ask import ask
-from prodlytics.sources.connections import ConnectionSetupError
+from prodlytics.sources.connections import pairs_of
 
 if TYPE_CHECKING:
     import requests
@@ -76,12 +76,8 @@ class Asked:
         Raises:
             ConnectionSetupError: A pair is no pair.
         """
-        pairs = [pair.partition("=") for pair in self.options[option].split(";") if pair.strip()]
-        if any(not equals or not theirs.strip() or not ours.strip() for theirs, equals, ours in pairs):
-            raise ConnectionSetupError(
-                f"Connection {self.connection.name}: write {option} as `their name=ours; their name=ours`."
-            )
-        return {theirs.strip().casefold(): ours.strip() for theirs, _, ours in pairs}
+        pairs = pairs_of(self.connection, self.options, option)
+        return {theirs.casefold(): ours for theirs, ours in pairs.items()}
 
 
 def _why(refusal: bytes) -> str:
@@ -111,13 +107,8 @@ class Resource:
 
     def __init__(self, asked: Asked) -> None:
         self.source = asked.connection.name
-        self.timezone = asked.connection.timezone or asked.plant.timezone
+        self.timezone = asked.connection.timezone
         self._asked, self._plant = asked, asked.plant
 
     def _machine(self, name: object) -> object:
         return self._asked.machines.get(name, name) if isinstance(name, str) else name
-
-
-def key(*parts: object) -> str:
-    """A key of its parts. What follows an @ would be taken for the number of a version."""
-    return "/".join(str(part).replace("%", "%25").replace("@", "%40").replace("/", "%2F") for part in parts)

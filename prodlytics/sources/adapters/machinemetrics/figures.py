@@ -14,8 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from prodlytics.plant.calendar import EPOCH, MICROSECOND, plan_pieces, production_date_of, production_day
-from prodlytics.sources.adapters.machinemetrics.asked import REACH, Asked, Resource, key
+from prodlytics.sources.adapters.machinemetrics.asked import REACH, Asked, Resource
 from prodlytics.sources.ask import SourceUnavailableError
+from prodlytics.sources.changed_there import entry_key
 
 #: Their metric to our measure.
 MEASURES = {
@@ -114,7 +115,7 @@ def _figures(
     for metric, measure in MEASURES.items():
         if item.get(metric) is not None:
             yield {
-                "source_key": key(item.get("machine"), day, shift, measure),
+                "source_key": entry_key(item.get("machine"), day, shift, measure),
                 "machine_id": machine,
                 "kind": "figure",
                 "starts_at": starts,
