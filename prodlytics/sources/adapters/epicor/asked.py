@@ -49,8 +49,7 @@ class Asked:
             only: OData filter; empty for all.
         """
         url = f"{self.connection.url.rstrip('/')}/api/v2/odata/{self.options['company']}/{entities}"
-        told = {"filter": only} if only else {}
-        said = {**({"select": select} if select else {}), **({"orderby": order} if order else {}), **told}
+        said = {"select": select, "orderby": order, **({"filter": only} if only else {})}
         return odata.by_skip(partial(ask, self.over), url, int(self.options["page_size"]), **said)
 
     def everything(self, entities: str, select: str, order: str, only: str = "") -> Rows:
