@@ -35,6 +35,9 @@ MARGIN = dt.timedelta(days=1)
 _MODIFIED = "source_modified_at"
 
 
+Dataset = Literal["work_orders", "part_costs", "ideal_cycles", "operator_entries"]
+
+
 class Adapter(Protocol):
     """One resource of another system. `pages` is its transport, `parse` is pure."""
 
@@ -44,7 +47,7 @@ class Adapter(Protocol):
     "Who says so in `operator_entries`."
     resource: str
     "Which of its resources; with `source` the name in `sync_state` and quarantine."
-    dataset: Literal["work_orders", "part_costs", "ideal_cycles", "operator_entries"]
+    dataset: Dataset
     overlap: dt.timedelta
     "How far behind the newest change already seen a pass begins."
     timezone: str | None

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from prodlytics.sources.ask import SourceUnavailableError
-
-Dataset = Literal["work_orders", "part_costs", "ideal_cycles", "operator_entries"]
+from prodlytics.sources.connectors import Dataset
 
 
 @dataclass

@@ -30,7 +30,7 @@ def order(no: str, status: str = "Released", due: str = "2026-12-01", descriptio
 
 def line(no: str, number: int, item: str, quantity: Any, finished: Any, status: str = "Released") -> dict[str, Any]:
     return {"prodOrderStatus": status, "prodOrderNo": no, "prodOrderLineNo": number, "itemNo": item,
-            "quantityBase": quantity, "finishedQtyBase": finished}  # fmt: skip
+            "quantityBase": quantity, "finishedQtyBase": finished, "routingReferenceNo": number}  # fmt: skip
 
 
 def booking(
@@ -40,7 +40,14 @@ def booking(
 
 
 def item(number: str, cost: Any, modified: str = "2026-11-02T09:13:22.437Z") -> dict[str, Any]:
-    return {"number": number, "unitCost": cost, "lastModifiedDateTime": modified}
+    return {"number": number, "unitCost": cost, "lastModifiedDateTime": modified, "baseUnitOfMeasureCode": "PCS"}
+
+
+def routing(
+    no: str, operation: str, center: str, run: Any, starts: str, kind: str = "Machine Center"
+) -> dict[str, Any]:
+    return {"prodOrderNo": no, "routingReferenceNo": 10000, "operationNo": operation, "type": kind, "no": center,
+            "runTime": run, "startingDateTime": starts}  # fmt: skip
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A small SAP Business One Service Layer: sessions by cookie and production orders.
+"""A small SAP Business One Service Layer: sessions by cookie, production orders and items.
 
 Belongs here: what is documented: login, both cookies, sessions that end, pages of 20 or as `Prefer` says, relative next
 links, 204 for a logout. Does not belong here: our code. By hand: `python -m prodlytics_tests.vendors.sap_b1`.
@@ -25,11 +25,16 @@ def order(entry: int, status: str = "boposReleased", **said: Any) -> dict[str, A
             "ProductionOrderStatus": status, "Warehouse": "01", **said}  # fmt: skip
 
 
+def item(code: str, cost: Any, unit: str | None = "EA") -> dict[str, Any]:
+    return {"ItemCode": code, "ItemName": "Bracket", "AvgStdPrice": cost, "InventoryUOM": unit}
+
+
 @dataclass
 class ServiceLayer:
     """What the company has, and who is logged in."""
 
     orders: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
     version: str = "v1"
     logins: int = 0
     sessions: set[str] = field(default_factory=set)
@@ -42,7 +47,7 @@ class ServiceLayer:
         return Starlette(routes=[
             Route(f"{base}/Login", self._login, methods=["POST"]),
             Route(f"{base}/Logout", self._logout, methods=["POST"]),
-            Route(f"{base}/ProductionOrders", self._orders),
+            Route(f"{base}/{{name:str}}", self._list),
         ])  # fmt: skip
 
     async def _login(self, request: Request) -> Response:
@@ -64,19 +69,22 @@ class ServiceLayer:
         self.sessions.discard(request.cookies.get("B1SESSION", ""))
         return Response(status_code=204)
 
-    async def _orders(self, request: Request) -> Response:
+    async def _list(self, request: Request) -> Response:
         if not self._knows(request):
             return _refused(301, "Invalid session or session already timeout.")
+        entities = request.path_params["name"]
+        rows = {"ProductionOrders": self.orders, "Items": self.items}[entities]
         preferred = request.headers.get("Prefer", "odata.maxpagesize=20").partition("=")[2]
         size, skip = min(int(preferred), self.most), int(request.query_params.get("$skip", "0"))
         wanted = set(request.query_params["$select"].split(","))
-        ordered = sorted(self.orders, key=lambda order: order.get(request.query_params["$orderby"], 0))
+        by = request.query_params["$orderby"]
+        ordered = sorted(rows, key=lambda row: row.get(by, 0))
         page = [{name: said for name, said in one.items() if name in wanted} for one in ordered[skip : skip + size]]
-        answer: dict[str, Any] = {"odata.metadata": "$metadata#ProductionOrders", "value": page}
+        answer: dict[str, Any] = {"odata.metadata": f"$metadata#{entities}", "value": page}
         if skip + size < len(ordered):
-            query = f"$select={request.query_params['$select']}&$orderby=AbsoluteEntry&$skip={skip + size}"
+            query = f"$select={request.query_params['$select']}&$orderby={by}&$skip={skip + size}"
             name = "odata.nextLink" if self.version == "v1" else "@odata.nextLink"
-            answer[name] = f"ProductionOrders?{query}"
+            answer[name] = f"{entities}?{query}"
         return JSONResponse(answer)
 
 

@@ -1,4 +1,4 @@
-"""SAP Business One, Service Layer: production orders.
+"""SAP Business One, Service Layer: production orders, and what items cost.
 
 Belongs here: its words, and its sessions, each of which occupies a licence: they are ended, whatever happens. Does not
 belong here: pages (`odata.py`). Orders carry no time of change we could ask from: every pass reads them whole.
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from prodlytics.plant.connection import Connection
     from prodlytics.plant.model import Plant
 
+Rows = list[dict[str, Any]]
+
 OPTIONS: Mapping[str, str | None] = {"company_db": None}
 SECRETS = ("user", "password")
 
@@ -40,29 +42,38 @@ _PAGE = 500
 
 def adapters(
     connection: Connection, options: Mapping[str, str], secrets: Mapping[str, str], plant: Plant
-) -> Sequence[ProductionOrders]:
-    """The production orders of one company database."""
+) -> Sequence[ProductionOrders | ItemCosts]:
+    """Production orders and item costs of one company database."""
     login = {"CompanyDB": options["company_db"], "UserName": secrets["user"], "Password": secrets["password"]}
-    return (ProductionOrders(connection, login),)
+    service = _Service(connection, login)
+    return ProductionOrders(connection, service), ItemCosts(connection, service)
 
 
-class ProductionOrders(ReadWhole):
+class _Resource(ReadWhole):
+    """What both resources have in common."""
+
+    def __init__(self, connection: Connection, service: _Service) -> None:
+        super().__init__(connection)
+        self._service = service
+
+
+class ProductionOrders(_Resource):
     """One row an order, by the document number people know."""
 
     resource = "production_orders"
     dataset: Literal["work_orders"] = "work_orders"
 
-    def __init__(self, connection: Connection, login: Mapping[str, str]) -> None:
-        super().__init__(connection)
-        self._service = _Service(connection, login)
-
-    def pages(self, since: dt.datetime | None) -> Iterable[list[dict[str, Any]]]:
-        """All orders as one page."""
+    def pages(self, since: dt.datetime | None) -> Iterable[dict[str, Rows]]:
+        """One page of everything: the unit of an order's quantities is its item's."""
         with self._service.logged_in() as asked:
-            yield odata.everything(asked.ask, f"{asked.url}/ProductionOrders", select=_FIELDS, orderby="AbsoluteEntry")
+            yield {
+                "orders": asked.everything("ProductionOrders", _FIELDS, "AbsoluteEntry"),
+                "items": asked.everything("Items", "ItemCode,InventoryUOM", "ItemCode"),
+            }
 
-    def parse(self, page: list[dict[str, Any]]) -> list[Mapping[str, object]]:
+    def parse(self, page: Mapping[str, Rows]) -> list[Mapping[str, object]]:
         """One row an order; a status that is not documented is passed on and refused by name."""
+        units = {item.get("ItemCode"): item.get("InventoryUOM") for item in page["items"]}
         return [
             {
                 "work_order": order.get("DocumentNumber"),
@@ -71,10 +82,31 @@ class ProductionOrders(ReadWhole):
                 "order_qty": order.get("PlannedQuantity"),
                 "completed_qty": order.get("CompletedQuantity"),
                 "scrap_qty": order.get("RejectedQuantity"),
+                "order_unit": units.get(order.get("ItemNo")) or None,
                 "due_date": order.get("DueDate"),
                 "status": _STATUS.get(str(order.get("ProductionOrderStatus")), order.get("ProductionOrderStatus")),
             }
-            for order in page
+            for order in page["orders"]
+        ]
+
+
+class ItemCosts(_Resource):
+    """The average or standard cost of items, whichever they are valued by; it carries no date."""
+
+    resource = "item_costs"
+    dataset: Literal["part_costs"] = "part_costs"
+
+    def pages(self, since: dt.datetime | None) -> Iterable[Rows]:
+        """All items as one page."""
+        with self._service.logged_in() as asked:
+            yield asked.everything("Items", "ItemCode,AvgStdPrice", "ItemCode")
+
+    def parse(self, page: Rows) -> list[Mapping[str, object]]:
+        """One row an item. A cost of nothing is one nobody has entered."""
+        return [
+            {"part_number": item.get("ItemCode"), "material_cost_per_unit": item.get("AvgStdPrice")}
+            for item in page
+            if item.get("AvgStdPrice") != 0
         ]
 
 
@@ -97,6 +129,10 @@ class _Service:
             # What was read is not lost because a session lasts half an hour longer.
             with suppress(SourceUnavailableError):
                 ask(self._over, "POST", f"{self.url}/Logout")
+
+    def everything(self, entities: str, select: str, order: str) -> Rows:
+        """All records of a list, within a session."""
+        return odata.everything(self.ask, f"{self.url}/{entities}", select=select, orderby=order)
 
     def ask(self, method: str, url: str, **said: Any) -> Any:
         """As `ask.ask`; after a session that has ended once more in a new one."""

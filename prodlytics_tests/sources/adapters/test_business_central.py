@@ -24,6 +24,7 @@ from prodlytics_tests.vendors.business_central import (
     item,
     line,
     order,
+    routing,
 )  # fmt: skip
 from prodlytics_tests.vendors.serving import Mishaps, a_login_page, broken, secured, throttled
 
@@ -58,8 +59,8 @@ def plant(company: BusinessCentral, mishaps: Mishaps, tmp_path: Path) -> Iterato
         yield bc(url, ca_file=certificate)
 
 
-def bc(url: str, **said: Any) -> Plant:
-    options = {"tenant": TENANT, "company": COMPANY, "token_url": url + "/{tenant}/oauth2/v2.0/token"}
+def bc(url: str, more: dict[str, str] | None = None, **said: Any) -> Plant:
+    options = {"tenant": TENANT, "company": COMPANY, "token_url": url + "/{tenant}/oauth2/v2.0/token", **(more or {})}
     return connected(name="bc", kind="business_central", url=f"{url}/v2.0", options=options,
                      machines={"PRESS-1": "Press01"}, **said)  # fmt: skip
 
@@ -92,6 +93,56 @@ def test_costs_are_exact_and_hold_from_the_day_of_the_change(plain_database: str
     ]
 
 
+def again(plant: Plant, **options: str) -> Plant:
+    """The same company, asked for more."""
+    (connection,) = plant.connections
+    return bc(connection.url.removesuffix("/v2.0"), options, ca_file=connection.ca_file)
+
+
+def test_quantities_are_in_the_unit_of_the_item(plain_database: str, plant: Plant, company: BusinessCentral) -> None:
+    company.lists["items"].append(item("P-400", 1) | {"baseUnitOfMeasureCode": "KG"})
+    company.lists["manufacturingProdOrderLines"][1]["itemNo"] = "P-400"
+    company.lists["manufacturingProdOrderLines"][2]["itemNo"] = "GONE"
+    ask(plain_database, plant, KEYS)
+    units = rows(plain_database, "SELECT order_unit FROM work_orders ORDER BY work_order, operation")
+    assert units == [("PCS",), ("KG",), (None,), ("PCS",)]
+
+
+def test_run_times_are_ideal_cycles_from_the_order_that_first_had_them(
+    plain_database: str, plant: Plant, company: BusinessCentral
+) -> None:
+    company.lists["prodOrderRoutingLines"] = [
+        routing("101001", "10", "PRESS-1", 0.2, "2026-10-05T06:00:00Z"),
+        routing("101001", "20", "PRESS-1", 0.05, "2026-10-05T09:00:00Z"),
+        routing("101001", "30", "BENCH", 9, "2026-10-05T09:00:00Z"),
+        routing("101002", "10", "PRESS-1", 0.25, "2026-10-12T06:00:00Z"),
+        routing("101003", "10", "PRESS-1", 0, "2026-10-19T06:00:00Z"),
+        routing("101003", "20", "PRESS-1", 1, "0001-01-01T00:00:00Z"),
+        routing("101003", "30", "PRESS-1", 1, "2026-10-19T06:00:00Z", "Work Center"),
+    ]
+    assert ask(plain_database, again(plant, run_time_unit="minutes"), KEYS).problems == []
+    found = rows(plain_database, "SELECT part_number, machine_id, since, ideal_cycle_time_ms FROM ideal_cycles")
+    # 0.2 and 0.05 minutes are one operation of 0.25: nothing new with the second order.
+    assert found == [("P-100", "Press01", dt.date(2026, 10, 5), 15_000.0)]
+
+
+def test_scrap_with_a_code_is_said_of_the_day_it_was_posted_on(
+    plain_database: str, plant: Plant, company: BusinessCentral
+) -> None:
+    posted = NOW.date() - 2 * DAY
+    company.lists["capacityLedgerEntries"] = [
+        booking(n, "101001", 10000, center, scrap) | {"postingDate": posted.isoformat(), "scrapCode": code,
+                                                      "itemNo": "P-100"}
+        for n, (center, scrap, code) in enumerate([("PRESS-1", 3, "BURR"), ("PRESS-1", 2, ""), ("BENCH", 1, "BURR"),
+                                                   ("PRESS-1", 0, "BURR")], start=1)
+    ]  # fmt: skip
+    assert ask(plain_database, again(plant, scrap_codes="yes"), KEYS).problems == []
+    begins = dt.datetime.combine(posted, dt.time(6), tzinfo=plant.zone)
+    assert rows(
+        plain_database, "SELECT source_key, kind, starts_at, ends_at, quantity, scrap_reason FROM operator_entries"
+    ) == [("bc/scrap/1", "scrap", begins, dt.datetime.combine(posted + DAY, dt.time(6), tzinfo=plant.zone), 3, "BURR")]
+
+
 def test_a_token_that_ends_in_the_middle_is_renewed(
     plain_database: str, plant: Plant, company: BusinessCentral
 ) -> None:
@@ -103,7 +154,7 @@ def test_a_token_that_ends_in_the_middle_is_renewed(
 
 @pytest.mark.parametrize(
     ("path", "mishap", "asked"),
-    [("oauth2", throttled(), 2), ("capacityLedgerEntries", broken(), 3), ("items", throttled(), 3)],
+    [("oauth2", throttled(), 2), ("capacityLedgerEntries", broken(), 3), ("items", throttled(), 5)],
 )
 def test_what_passes_is_asked_again(
     plain_database: str, plant: Plant, mishaps: Mishaps, path: str, mishap: Any, asked: int
@@ -186,6 +237,12 @@ def test_a_certificate_nobody_vouches_for_is_refused(plain_database: str, plant:
         ({}, {}, "needs PRODLYTICS_BC_CLIENT_ID and PRODLYTICS_BC_CLIENT_SECRET in the environment"),
         ({"options": {"tenant": "t"}}, KEYS, "needs company"),
         ({"options": {"tenant": "t", "company": "c", "colour": "red"}}, KEYS, "does not know colour"),
+        (
+            {"options": {"tenant": "t", "company": "c", "run_time_unit": "days"}},
+            KEYS,
+            "write run_time_unit as seconds,",
+        ),
+        ({"options": {"tenant": "t", "company": "c", "scrap_codes": "no"}}, KEYS, "write scrap_codes as yes, or leave"),
         ({"kind": "business"}, KEYS, "unknown kind 'business': write"),
     ],
 )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from prodlytics.sources.adapters.epicor.asked import Resource, Rows, quoted
+from prodlytics.sources.standard_times import StandardTimes
 
 #: Which cost an option means, and its field.
 COSTS = {"average": "AvgMaterialCost", "standard": "StdMaterialCost", "last": "LastMaterialCost"}
@@ -37,30 +38,15 @@ class Standards(Resource):
         }
 
     def parse(self, page: Mapping[str, Rows]) -> list[Mapping[str, object]]:
-        """One row where the standard of a part on a machine begins to be another.
-
-        A job that was not scheduled has no day from which its standard could hold. Of several operations on one machine
-        a part takes all of them.
-        """
-        jobs = {job.get("JobNum"): job for job in page["jobs"] if job.get("StartDate")}
-        cycles: dict[tuple[Any, str, str], dict[Any, Decimal | None]] = {}
+        """One row where the standard begins to be another. A job that was not scheduled has no day to begin on."""
+        jobs = {job.get("JobNum"): job for job in page["jobs"]}
+        standards = StandardTimes()
         for detail in page["details"]:
             job = jobs.get(detail.get("JobNum"))
             machine = self._asked.machine(detail.get("ResourceID"), detail.get("ResourceGrpID"))
-            if job is None or machine is None:
-                continue
-            each = cycles.setdefault((job.get("PartNum"), machine, str(job["StartDate"])[:10]), {})
-            before, more = each.get(detail["JobNum"], Decimal(0)), cycle_ms(detail)
-            each[detail["JobNum"]] = None if before is None or more is None else before + more
-        told: list[Mapping[str, object]] = []
-        holds: dict[tuple[Any, str], Decimal] = {}
-        for (part, machine, since), each in sorted(cycles.items(), key=lambda item: (str(item[0][0]), *item[0][1:])):
-            # Of several jobs that begin on one day the last by number.
-            cycle = each[max(each, key=str)]
-            if cycle is not None and holds.get((part, machine)) != cycle:
-                holds[part, machine] = cycle
-                told.append({"part_number": part, "machine_id": machine, "since": since, "ideal_cycle_time_ms": cycle})
-        return told
+            if job is not None and machine is not None:
+                standards.add(job.get("PartNum"), machine, job.get("StartDate"), job["JobNum"], cycle_ms(detail))
+        return standards.rows()
 
 
 class PartCosts(Resource):
