@@ -18,6 +18,7 @@ from prodlytics.formats.records import Record, records_of
 from prodlytics.plant.model import LandingFormat
 from prodlytics.sources.ask import SourceUnavailableError
 from prodlytics.sources.changed_there import entry_versions, orders_gone
+from prodlytics.sources.contradictions import refuse_contradictions
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.effective_dates import DATED, date_undated, fields_asked
 from prodlytics.sources.landed_records import store_records
@@ -136,6 +137,7 @@ def _amended(
 ) -> list[Record]:  # fmt: skip
     """The records, with what the source has changed or deleted since."""
     told = records
+    refuse_contradictions(adapter.dataset, records)
     if adapter.dataset == "operator_entries":
         begins = now - adapter.reach + MARGIN if everything and adapter.reach is not None else None
         told = entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
