@@ -19,7 +19,7 @@ def connect(url: str, *, autocommit: bool = False, role: str | None = None) -> p
     """Open a connection: session in UTC, just-in-time compilation off (it cost 10 s in one dashboard query).
 
     Args:
-        url: PostgreSQL URL or key=value string.
+        url: PostgreSQL URL or key=value string; waits 10 s for an answer unless it has a `connect_timeout`.
         autocommit: Whether statements commit on their own.
         role: Role to take on after login, for least privilege.
 
@@ -29,9 +29,8 @@ def connect(url: str, *, autocommit: bool = False, role: str | None = None) -> p
     try:
         # From the end of: connection to server at "127.0.0.1", port 5432 failed: Connection refused ...
         conn = psycopg.connect(
-            url,
+            psycopg.conninfo.make_conninfo(url, **_patience(url)),
             autocommit=autocommit,
-            connect_timeout=10,
             application_name="prodlytics",
             options="-c timezone=UTC -c jit=off",
         )
@@ -46,6 +45,10 @@ def connect(url: str, *, autocommit: bool = False, role: str | None = None) -> p
         if not autocommit:
             conn.commit()
     return conn
+
+
+def _patience(url: str) -> dict[str, str]:
+    return {} if "connect_timeout" in psycopg.conninfo.conninfo_to_dict(url) else {"connect_timeout": "10"}
 
 
 def _sentence(url: str, error: psycopg.OperationalError) -> str:

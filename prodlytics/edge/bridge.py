@@ -23,10 +23,11 @@ import structlog
 from prodlytics.db.connect import DatabaseUnavailable
 from prodlytics.edge.broker import Address, Broker
 from prodlytics.edge.cloud.ahead import Ahead
+from prodlytics.edge.cloud.at_risk import AtRisk
 from prodlytics.edge.cloud.forwarder import Forwarder, Route
 from prodlytics.edge.feeds import Feeds
 from prodlytics.edge.inbox import Inbox, Message
-from prodlytics.edge.mtconnect import AgentReader
+from prodlytics.edge.mtconnect import to_cloud, to_database
 from prodlytics.edge.probe import Metrics, Probe
 from prodlytics.edge.sparkplug_host import Presence, Rebirths
 from prodlytics.edge.spool import Spool, SpoolError
@@ -38,6 +39,10 @@ log = structlog.get_logger("prodlytics.bridge")
 BATCH_MESSAGES = 5_000
 BATCH_BYTES = 4 * 2**20
 SETTLE_EVERY_S = 60.0
+#: A change of state has left for the cloud 30 s after its arrival: when it has waited for company (`urgent_s`, 20 s at
+#: most, counted from its arrival), or when the database that hung meanwhile is given up. Twice this where a name stands
+#: for two addresses, which are tried one after the other.
+PATIENCE_BESIDE_CLOUD_S = 12.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,9 @@ class Bridge:
         self._forwarder = Forwarder(plant, options.cloud, self.metrics) if options.cloud else None
         self._ahead = Ahead(plant, self._spool, self._forwarder) if self._forwarder else None
         self._inbox = Inbox(options.inbox_bytes)
-        self._store = Store(options.url, feeds, options.patience_s)
+        # What comes while the database hangs must not wait too long for its way to the cloud.
+        patience_s = min(options.patience_s, PATIENCE_BESIDE_CLOUD_S) if options.cloud else options.patience_s
+        self._store = Store(options.url, feeds, patience_s)
         self._broker = Broker(
             options.broker, f"prodlytics-bridge-{plant.plant}", feeds.subscriptions, self._inbox.put,
             receive_maximum=options.receive_maximum, ca_file=options.ca_file,
@@ -104,11 +111,14 @@ class Bridge:
         self._rebirths = Rebirths(self._broker.publish)
         self._stop = threading.Event()
         self._agents = [
-            AgentReader(plant, agent, options.url, options.patience_s, self.metrics, self._forwarder)
+            to_database(plant, agent, options.url, options.patience_s, self.metrics, self._forwarder)
             for agent in plant.agents
         ]
+        if self._forwarder is not None:
+            self._agents += [to_cloud(plant, agent, self._forwarder) for agent in plant.agents]
         self._away_since: float | None = None
         self._spool_problem: str | None = None
+        self._said_at_risk: AtRisk | None = None
         self._pending: list[Message] = []
         self._retry_at = 0.0
         self._retries = 0
@@ -231,13 +241,12 @@ class Bridge:
         if not len(self._spool):
             return
         try:
-            reached = self._ahead.read_on(self._feeds.sessions) if self._ahead is not None else 0
+            if self._ahead is not None:
+                self._ahead.read_on(self._feeds.sessions)
             if time.monotonic() < self._retry_at:
                 return
             messages, last = self._spool.oldest(BATCH_MESSAGES, BATCH_BYTES)
-            while self._ahead is not None and reached < last:
-                reached = self._ahead.read_on(self._feeds.sessions)
-            if self._write(messages, forward=False):
+            if self._write(messages, forward=False) and self._forwarded_up_to(last):
                 self._spool.drop(last, self._feeds.sessions)
                 if not self._pending:
                     self._spool_problem = None
@@ -249,6 +258,26 @@ class Bridge:
             log.error("spool_unreadable", problem=str(error))
             self._spool_problem = str(error)
             self._stop.wait(1.0)
+
+    def _forwarded_up_to(self, last: int) -> bool:
+        """Forward spooled messages before they leave the spool; whether what is at risk then could be said."""
+        reached = 0
+        while self._ahead is not None and reached < last:
+            reached = self._ahead.read_on(self._feeds.sessions, leaving=True)
+        return self._say_what_is_at_risk()
+
+    def _say_what_is_at_risk(self) -> bool:
+        """What the cloud may never get is in the quarantine before the broker or the spool forgets it."""
+        if self._forwarder is None or self._forwarder.at_risk == self._said_at_risk:
+            return True
+        risk = self._forwarder.at_risk
+        try:
+            self._store.state_at_risk(risk, self._said_at_risk)
+        except DatabaseUnavailable as error:
+            self._database_failed(error)
+            return False
+        self._said_at_risk = risk
+        return True
 
     def _try_database(self) -> None:
         if time.monotonic() >= self._retry_at:
@@ -264,10 +293,11 @@ class Bridge:
             log.info("database_back", away_s=round(time.monotonic() - self._away_since, 1), spooled=len(self._spool))
         self._away_since, self._retries, self._retry_at = None, 0, 0.0
         self._count(messages, written)
-        if self._forwarder is not None and forward:
-            self._forwarder.take(written.batches)
         self.metrics.rebirths.inc(self._rebirths.ask(written.rebirths))
-        return True
+        if self._forwarder is None or not forward:
+            return True
+        self._forwarder.take(written.batches, messages[0].arrived_us if messages else None)
+        return self._say_what_is_at_risk()
 
     def _database_failed(self, error: DatabaseUnavailable) -> None:
         self.metrics.failures.inc()

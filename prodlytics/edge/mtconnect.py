@@ -1,11 +1,11 @@
-"""Machines that are asked: an MTConnect agent over HTTP, from where we stopped.
+"""Machines that are asked: MTConnect agents over HTTP.
 
-Belongs here: when and what to ask, where we stopped, what was missed. Does not belong here: what answers say
-(`formats.mtconnect`), how samples are stored (`store`).
+Belongs here: when an agent is asked, and the two who keep what it says: the database and the way to the cloud. Does not
+belong here: what is asked (`ring`), how samples are stored (`store`).
 
-An agent keeps its last observations in a ring and numbers them; `sample?from=N` gives what came since. Where we stopped
-is stored in the same transaction as the samples, so a kill neither loses nor doubles any. While the database is away,
-nothing is asked: the agent's ring is the buffer.
+Where we stopped is stored in the same transaction as the samples, so a kill neither loses nor doubles any. While the
+database is away, nothing is asked for it: the agent's ring is the buffer. The way to the cloud asks for itself, with a
+place of its own in the ring, so it needs no database; and what its disk does not take stays in the ring.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
-import requests
 import structlog
 
 from prodlytics.db import telemetry
@@ -29,39 +28,39 @@ from prodlytics.db.connect import DatabaseUnavailable, connect
 from prodlytics.db.queries import sql
 from prodlytics.edge.cloud.forwarder import Forwarder
 from prodlytics.edge.probe import Metrics
+from prodlytics.edge.ring import AgentError, Cursor, RefusedError, Ring
 from prodlytics.edge.spool import SpoolError
 from prodlytics.edge.store import bridge_conninfo, first_line, store_parsed, watched
-from prodlytics.formats.judge import Rules
-from prodlytics.formats.mtconnect import ANSWER_LIMIT, Answer, Header, Item, parse_answer, parse_devices
-from prodlytics.formats.sample import Parsed, explained
+from prodlytics.formats.mtconnect import Header
+from prodlytics.formats.sample import Parsed
 from prodlytics.plant.model import Agent, Plant
 
 log = structlog.get_logger("prodlytics.bridge")
 
-CONNECT_S, READ_S = 5.0, 30.0
-#: Observations asked for at once, 2 MB of XML; less where the agent's ring is smaller.
-COUNT = 10_000
-#: An answer that cannot be read is asked for again, as it may have been cut off on the way, before its cause is looked
-#: for in ever smaller parts.
-TRIES = 3
-SMALLER = 8
 LONGEST_WAIT_S = 60.0
+#: For the cloud: a change of state must leave soon after the agent is back.
+LONGEST_WAIT_FOR_CLOUD_S = 5.0
 
 
-class AgentError(Exception):
-    """The agent does not answer, or not usefully; one sentence for people."""
+def to_database(
+    plant: Plant, agent: Agent, url: str, patience_s: float, metrics: Metrics, forwarder: Forwarder | None = None
+) -> AgentReader:
+    """A reader that stores.
+
+    Args:
+        plant: Whose machines they are.
+        agent: The agent.
+        url: The product's database.
+        patience_s: How long a statement may take before the database counts as away.
+        metrics: Where to count.
+        forwarder: The way to the cloud, if there is one: what it got before the database is stored as well.
+    """
+    return AgentReader(plant, agent, _Database(plant, agent, url, patience_s, metrics, forwarder), metrics)
 
 
-class _RefusedError(Exception):
-    """The database refuses what an answer says."""
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """Where we stopped: the next observation, and the instance of the agent that numbers it."""
-
-    instance_id: int
-    next_sequence: int
+def to_cloud(plant: Plant, agent: Agent, forwarder: Forwarder) -> AgentReader:
+    """A reader that forwards."""
+    return AgentReader(plant, agent, _Cloud(agent, forwarder), None, LONGEST_WAIT_FOR_CLOUD_S)
 
 
 class AgentReader:
@@ -71,33 +70,15 @@ class AgentReader:
         self,
         plant: Plant,
         agent: Agent,
-        url: str,
-        patience_s: float,
-        metrics: Metrics,
-        forwarder: Forwarder | None = None,
+        keeper: _Database | _Cloud,
+        metrics: Metrics | None,
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
-        """Ask and open nothing yet.
-
-        Args:
-            plant: Whose machines they are.
-            agent: The agent.
-            url: The product's database.
-            patience_s: How long a statement may take before the database counts as away.
-            metrics: Where to count.
-            forwarder: Takes what is stored to the cloud.
-        """
-        self._plant, self._agent, self._metrics, self._forwarder = plant, agent, metrics, forwarder
-        self._url, self._patience_s = bridge_conninfo(url, patience_s), patience_s
-        self._source = f"mtconnect/{agent.name}"
-        self._origin = f"mtconnect agent {agent.name}"
-        self._http = requests.Session()
-        self._http.trust_env = False  # an agent is in the plant, no proxy is between
-        self._conn: psycopg.Connection[Any] | None = None
-        self._tags = telemetry.TagIds()
-        self._items: Mapping[str, Item] | None = None
-        self._most = self._count = COUNT
-        self._tries = self._failures = 0
-        self._begun = False
+        """Ask and open nothing yet."""
+        self._agent, self._keeper, self._metrics = agent, keeper, metrics
+        self._ring = Ring(plant, agent, keeper)
+        self._longest_wait_s = longest_wait_s
+        self._failures = 0
         self._failing_since: float | None = None
         self._why = ""
 
@@ -105,26 +86,28 @@ class AgentReader:
         """Ask again and again; whatever goes wrong is said and tried again."""
         while not stop.is_set():
             stop.wait(self.step())
-        self._close()
+        self._keeper.close()
 
     def problem(self) -> str | None:
         """What is wrong right now, for people."""
         since = self._failing_since
-        return None if since is None else f"Agent {self._agent.name} for {time.monotonic() - since:.0f} s: {self._why}"
+        if since is None:
+            return None
+        return f"Agent {self._agent.name}{self._keeper.whose} for {time.monotonic() - since:.0f} s: {self._why}"
 
     def step(self) -> float:
-        """Ask once and store the answer; how long to wait until the next time, in seconds."""
+        """Ask once and keep the answer; how long to wait until the next time, in seconds."""
         try:
-            more = self._ask()
-        except (AgentError, DatabaseUnavailable) as error:
+            more = self._ring.ask()
+        except (AgentError, DatabaseUnavailable, SpoolError) as error:
             return self._failed(str(error))
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._close()
+            self._keeper.close()
             return self._failed(f"The database went away: {first_line(error)}.")
         if self._failing_since is not None:
             log.info("agent_back", agent=self._agent.name)
         self._failing_since, self._failures = None, 0
-        self._metrics.agents.labels(self._agent.name).set(1)
+        self._count_up(1)
         return 0.0 if more else self._agent.interval_s
 
     def _failed(self, why: str) -> float:
@@ -133,179 +116,105 @@ class AgentReader:
             log.error("agent_fails", agent=self._agent.name, problem=why)
         self._why = why
         self._failures += 1
-        self._metrics.agents.labels(self._agent.name).set(0)
-        return min(LONGEST_WAIT_S, 0.5 * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        self._count_up(0)
+        return min(self._longest_wait_s, 0.5 * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
 
-    def _ask(self) -> bool:
-        """One request from where we stopped; whether there is more."""
-        cursor = self._stopped_at()
-        if cursor is None:
-            return self._begin(None)
-        if self._items is None:
-            self._describe()
-        body = self._get("sample", {"from": str(cursor.next_sequence), "count": str(self._count)})
-        answer = self._parse(body)
-        if answer.error is not None:
-            if answer.error != "OUT_OF_RANGE":
-                raise AgentError(f"It answers {answer.error}: {answer.said}")
-            return self._begin(cursor)
-        if answer.header is None:
-            return self._unreadable(cursor, answer.parsed, None)
-        if answer.header.instance_id != cursor.instance_id:
-            return self._begin(cursor)
-        return self._go_on(cursor, answer, answer.header)
+    def _count_up(self, up: int) -> None:
+        if self._metrics is not None:
+            self._metrics.agents.labels(self._agent.name).set(up)
 
-    def _go_on(self, cursor: Cursor, answer: Answer, header: Header) -> bool:
-        if header.next_sequence < cursor.next_sequence:
-            raise AgentError(f"It was asked from {cursor.next_sequence} and goes on at {header.next_sequence}.")
-        missed: list[Parsed] = []
-        if header.first_sequence > cursor.next_sequence:
-            missed.append(self._missed(cursor, header))
-        after = Cursor(header.instance_id, header.next_sequence)
-        try:
-            if missed or answer.parsed.seen or after != cursor:
-                self._store([*missed, answer.parsed], after)
-        except _RefusedError as error:
-            return self._unreadable(cursor, answer.parsed, str(error))
-        self._begun = False
-        self._count = min(self._most, self._count * SMALLER)
-        if self._count == self._most:
-            self._tries = 0
-        return header.last_sequence >= header.next_sequence
 
-    def _begin(self, cursor: Cursor | None) -> bool:
-        """Take everything as it is now, and go on from there.
+class _Database:
+    """Samples and cursor in one transaction."""
 
-        After a restart of the agent, or when its ring has run over what we had not read, go on from the beginning of
-        the ring: what is still in it is not lost.
-        """
-        if self._begun:
-            self._begun = False
-            raise AgentError("It does not go on where its own answer to /current said.")
-        self._describe()
-        answer = self._parse(self._get("current", {}))
-        header = answer.header
-        if header is None:
-            raise AgentError(f"Its answer to /current cannot be used: {_why(answer)}.")
-        missed = [] if cursor is None else [self._missed(cursor, header)]
-        following = header.next_sequence if cursor is None else header.first_sequence
-        after = Cursor(header.instance_id, following)
-        try:
-            self._store([*missed, answer.parsed], after)
-        except _RefusedError as error:
-            refused = explained("refused_by_database", str(error), {"agent": self._agent.name, "request": "current"})
-            self._store([*missed, refused], after)
-        log.info("agent_begins", agent=self._agent.name, instance=header.instance_id, sequence=following)
-        self._begun = True
-        return True
+    whose = ""
 
-    def _missed(self, cursor: Cursor, header: Header) -> Parsed:
-        """A row that says what was not seen."""
-        said = {"agent": self._agent.name, "stopped_at": asdict(cursor), "ring": asdict(header)}
-        expected, first = cursor.next_sequence, header.first_sequence
-        if header.instance_id != cursor.instance_id:
-            reason, detail = "agent_restarted", (
-                f"the agent started anew and counts from {first}; what it saw after sequence {expected - 1} and before "
-                "that was not read"
-            )  # fmt: skip
-        elif first > expected:
-            reason, detail = "sequence_gap", (
-                f"the agent's ring begins at {first}, so {first - expected} observations from {expected} on were not "
-                "read: ask it more often, or give it a larger buffer"
-            )  # fmt: skip
-        else:
-            reason, detail = "sequence_gap", (
-                f"the agent does not know sequence {expected} and is read anew from {first}: nothing is missing that "
-                "is in its ring"
-            )  # fmt: skip
-        log.warning(reason, agent=self._agent.name, expected=expected, first=first)
-        return explained(reason, detail, said)
+    def __init__(
+        self, plant: Plant, agent: Agent, url: str, patience_s: float, metrics: Metrics, forwarder: Forwarder | None
+    ) -> None:
+        self._plant, self._metrics, self._forwarder = plant, metrics, forwarder
+        self._url, self._patience_s = bridge_conninfo(url, patience_s), patience_s
+        self._source = f"mtconnect/{agent.name}"
+        self.origin = f"mtconnect agent {agent.name}"
+        self._conn: psycopg.Connection[Any] | None = None
+        self._tags = telemetry.TagIds()
 
-    def _unreadable(self, cursor: Cursor, parsed: Parsed, refused: str | None) -> bool:
-        """Find the observation that nobody can read or store, explain it and leave it behind."""
-        self._tries += 1
-        if self._tries < TRIES:
-            raise AgentError(f"Its answer cannot be used: {refused or parsed.bad['detail'].iloc[0]}.")
-        if self._count > 1:
-            self._count = max(1, self._count // SMALLER)
-            return True
-        bad = parsed
-        if refused is not None:
-            said = {"agent": self._agent.name, "sequence": cursor.next_sequence}
-            bad = explained("refused_by_database", refused, said)
-        self._store([bad], Cursor(cursor.instance_id, cursor.next_sequence + 1))
-        return True
-
-    def _describe(self) -> None:
-        """Ask what the data items are; without an answer they have their names and no units."""
-        devices = parse_devices(self._get("probe", {}))
-        self._items = devices.items
-        self._most = self._count = min(COUNT, devices.buffer_size or COUNT)
-
-    def _parse(self, body: bytes) -> Answer:
-        rules = Rules.of(self._plant, dt.datetime.now(dt.UTC))
-        return parse_answer(body, rules, self._origin, self._items, self._agent.devices)
-
-    def _get(self, request: str, parameters: dict[str, str]) -> bytes:
-        """The body of an answer, also of one that says no: agents explain themselves there.
-
-        Raises:
-            AgentError: There is none in time, or no end of it.
-        """
-        until = time.monotonic() + READ_S
-        url = f"{self._agent.url.rstrip('/')}/{request}"
-        try:
-            with self._http.get(url, params=parameters, timeout=(CONNECT_S, READ_S), stream=True) as response:
-                body = bytearray()
-                for part in response.iter_content(65_536):
-                    body += part
-                    if len(body) > ANSWER_LIMIT or time.monotonic() > until:
-                        raise AgentError(f"Its answer to /{request} does not end.")
-                if response.status_code >= 400 and b"MTConnectError" not in body[:2_000]:
-                    raise AgentError(f"It answers /{request} with HTTP status {response.status_code}.")
-                return bytes(body)
-        except (requests.RequestException, UnicodeError) as error:
-            raise AgentError(f"It does not answer /{request}: {type(error).__name__}.") from error
-
-    def _stopped_at(self) -> Cursor | None:
+    def stopped_at(self) -> Cursor | None:
+        """Where the samples in the database end."""
         with watched(self._connection(), self._patience_s) as conn, conn.transaction():
             row = conn.execute(sql("select_sync_cursor"), {"source": self._source}).fetchone()
         return None if row is None else Cursor(int(row[0]["instance_id"]), int(row[0]["next_sequence"]))
 
-    def _store(self, batches: Iterable[Parsed], cursor: Cursor) -> None:
+    def begins_at(self, header: Header) -> int:
+        """Now, or where the cloud began while there was no database yet."""
+        said = None if self._forwarder is None else self._forwarder.reached(self._source)
+        if said is not None:
+            cloud = json.loads(said)
+            if cloud["instance_id"] == header.instance_id:
+                return max(header.first_sequence, min(header.next_sequence, int(cloud["first_sequence"])))
+        return header.next_sequence
+
+    def keep(self, batches: Sequence[Parsed], after: Cursor) -> None:
+        """Store them, and `after` as the cursor."""
         now = dt.datetime.now(dt.UTC)
         try:
             with watched(self._connection(), self._patience_s) as conn, conn.transaction():
-                written = store_parsed(conn, self._plant, batches, now, self._tags, self._origin)
+                written = store_parsed(conn, self._plant, batches, now, self._tags, self.origin)
                 said = {
-                    "source": self._source, "dataset": "machine_telemetry", "cursor": json.dumps(asdict(cursor)),
+                    "source": self._source, "dataset": "machine_telemetry", "cursor": json.dumps(asdict(after)),
                     "now": now, "records": written.samples + written.duplicates,
                 }  # fmt: skip
                 conn.execute(sql("upsert_sync_success"), said)
-                if self._forwarder is not None:
-                    # Before the commit: the agent is not asked again for what lies before the cursor.
-                    self._forwarder.take(written.batches)
-        except SpoolError as error:
-            raise AgentError(str(error)) from error
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._tags.forget()
-            raise _RefusedError(first_line(error)) from error
+            raise RefusedError(first_line(error)) from error
         self._metrics.count(written)
 
-    def _connection(self) -> psycopg.Connection[Any]:
-        if self._conn is None:
-            self._conn = connect(self._url)
-        return self._conn
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the connection; the next statement opens another."""
         self._tags.forget()
         if self._conn is not None:
             with contextlib.suppress(psycopg.Error):
                 self._conn.close()
             self._conn = None
 
+    def _connection(self) -> psycopg.Connection[Any]:
+        if self._conn is None:
+            self._conn = connect(self._url)
+        return self._conn
 
-def _why(answer: Answer) -> str:
-    if answer.error is not None:
-        return f"{answer.error}, {answer.said}"
-    return str(answer.parsed.bad["detail"].iloc[0]) if len(answer.parsed.bad) else "it has no header"
+
+class _Cloud:
+    """Samples and cursor in one transaction of the outbox. What cannot be read is explained beside the database."""
+
+    whose = ", for the cloud,"
+
+    def __init__(self, agent: Agent, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
+        self._source = f"mtconnect/{agent.name}"
+        self.origin = f"mtconnect agent {agent.name}"
+
+    def stopped_at(self) -> Cursor | None:
+        """Where the samples in the outbox end."""
+        place = self._place()
+        return None if place is None else Cursor(place["instance_id"], place["next_sequence"])
+
+    def begins_at(self, header: Header) -> int:
+        """Now."""
+        return header.next_sequence
+
+    def keep(self, batches: Sequence[Parsed], after: Cursor) -> None:
+        """Choose among them, and keep what is chosen with `after` as the cursor."""
+        place = self._place()
+        known = place is not None and place["instance_id"] == after.instance_id
+        first = place["first_sequence"] if place is not None and known else after.next_sequence
+        reached = json.dumps({**asdict(after), "first_sequence": first})
+        good = [parsed.good for parsed in batches if len(parsed.good)]
+        self._forwarder.offer(good, reached=(self._source, reached))
+
+    def close(self) -> None:
+        """The outbox is the forwarder's."""
+
+    def _place(self) -> dict[str, int] | None:
+        said = self._forwarder.reached(self._source)
+        return None if said is None else json.loads(said)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -22,6 +24,8 @@ from psycopg.conninfo import make_conninfo
 from prodlytics.db import dirty, quarantine, telemetry
 from prodlytics.db.connect import DatabaseUnavailable, connect
 from prodlytics.db.frames import microseconds
+from prodlytics.db.queries import sql
+from prodlytics.edge.cloud.at_risk import AtRisk
 from prodlytics.edge.feeds import Feeds, Read
 from prodlytics.edge.inbox import Message
 from prodlytics.edge.spool import AlreadyRunningError
@@ -115,27 +119,50 @@ class Store:
         with connect(self._url) as conn:
             dirty.settle_arrivals(conn)
 
+    def state_at_risk(self, risk: AtRisk | None, before: AtRisk | None) -> None:
+        """Say in the quarantine what may never reach the cloud, instead of what was said before.
+
+        Raises:
+            DatabaseUnavailable: The database is away or hangs.
+        """
+        try:
+            with watched(self._connection(), self._patience_s) as conn, conn.transaction():
+                if before is not None and (risk is None or risk.since_us == before.since_us):
+                    said = {"dataset": "machine_telemetry", "name": _origin(before)}
+                    conn.execute(sql("delete_quarantined_file"), said)
+                if risk is not None:
+                    quarantine.store(conn, "machine_telemetry", _not_forwarded(risk), origin=_origin(risk))
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise DatabaseUnavailable(f"The database went away: {first_line(error)}.") from error
+
     def _connection(self) -> psycopg.Connection[Any]:
         if self._conn is None:
             conn = connect(self._url)
-            held = conn.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended('prodlytics/bridge/' || %s, 0))",
-                (self._feeds.plant.plant,),
-            ).fetchone()
-            conn.commit()
-            if not held or not held[0]:
-                conn.close()
-                raise AlreadyRunningError(
-                    f"Another bridge feeds plant {self._feeds.plant.plant} into this database. Stop it first."
-                )
             try:
-                # What is written from now on can be read in the live views, though no Dagster ever runs.
-                store_live_sources(conn, self._feeds.plant, dt.datetime.now(dt.UTC))
-            except psycopg.errors.UndefinedTable as error:
+                with watched(conn, self._patience_s):
+                    self._begin(conn)
+            except BaseException:
                 conn.close()
-                raise DatabaseUnavailable("The database is older than this bridge: migrate it first.") from error
+                raise
             self._conn = conn
         return self._conn
+
+    def _begin(self, conn: psycopg.Connection[Any]) -> None:
+        held = conn.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended('prodlytics/bridge/' || %s, 0))",
+            (self._feeds.plant.plant,),
+        ).fetchone()
+        conn.commit()
+        if not held or not held[0]:
+            raise AlreadyRunningError(
+                f"Another bridge feeds plant {self._feeds.plant.plant} into this database. Stop it first."
+            )
+        try:
+            # What is written from now on can be read in the live views, though no Dagster ever runs.
+            store_live_sources(conn, self._feeds.plant, dt.datetime.now(dt.UTC))
+        except psycopg.errors.UndefinedTable as error:
+            raise DatabaseUnavailable("The database is older than this bridge: migrate it first.") from error
 
     def _attempt(self, messages: Sequence[Message]) -> Written:
         """One transaction; two where messages came again for the first time."""
@@ -238,8 +265,10 @@ def _hang_up(conn: psycopg.Connection[Any]) -> None:
 
 
 def bridge_conninfo(url: str, patience_s: float) -> str:
-    """How a bridge connects: a line that went dead is noticed."""
-    return make_conninfo(url, tcp_user_timeout=str(int(patience_s * 1000)), keepalives_idle="5")
+    """How a bridge connects: a line that went dead is noticed, a server that hangs is not waited for longer."""
+    return make_conninfo(
+        url, tcp_user_timeout=str(int(patience_s * 1000)), keepalives_idle="5", connect_timeout=str(ceil(patience_s))
+    )
 
 
 def store_parsed(
@@ -300,6 +329,26 @@ def _quarantine(conn: psycopg.Connection[Any], rows: Any, written: Written, orig
     quarantine.store(conn, "machine_telemetry", rows.assign(position=None), origin=origin)
     for reason, count in rows["reason"].value_counts().items():
         written.quarantined[str(reason)] = written.quarantined.get(str(reason), 0) + int(count)
+
+
+def _origin(risk: AtRisk) -> str:
+    return f"cloud, disk refuses since {_instant(risk.since_us)}"
+
+
+def _not_forwarded(risk: AtRisk) -> pd.DataFrame:
+    import pandas as pd
+
+    lost = f"; {risk.lost} more are lost for it, there were too many for the memory" if risk.lost else ""
+    detail = (
+        f"{risk.waiting} changes of state, faults, alarms and counters that are stored here wait for the cloud in the "
+        f"bridge's memory only, since its disk takes none: should the bridge die, they are missing there{lost}"
+    )
+    said = {"since": _instant(risk.since_us), "waiting": risk.waiting, "lost": risk.lost}
+    return pd.DataFrame([{"reason": "not_forwarded", "detail": detail, "payload": json.dumps(said)}])
+
+
+def _instant(at_us: int) -> str:
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=at_us)).isoformat()
 
 
 def first_line(error: BaseException) -> str:

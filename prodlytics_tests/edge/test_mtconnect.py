@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from prodlytics.edge.mtconnect import AgentReader
+from prodlytics.edge.mtconnect import AgentReader, to_database
 from prodlytics.edge.probe import Metrics
 from prodlytics.plant.model import Plant
 from prodlytics_tests.edge.agent import Agent, Observation, recorded
@@ -45,7 +45,7 @@ def settings_of(agent: Agent) -> dict[str, Any]:
 
 def reader(agent: Agent, database: str) -> AgentReader:
     plant = Plant.model_validate(settings_of(agent))
-    return AgentReader(plant, plant.agents[0], database, 10.0, Metrics())
+    return to_database(plant, plant.agents[0], database, 10.0, Metrics())
 
 
 def reads_all(reading: AgentReader, agent: Agent, database: str) -> None:
@@ -212,14 +212,14 @@ def test_a_device_nobody_configured_is_one_row(agent: Agent, plain_database: str
     settings["machines"][0]["aliases"] = []
     plant = Plant.model_validate(settings)
     agent.seen = 500
-    reads_all(AgentReader(plant, plant.agents[0], plain_database, 10.0, Metrics()), agent, plain_database)
+    reads_all(to_database(plant, plant.agents[0], plain_database, 10.0, Metrics()), agent, plain_database)
     ((reason, payload),) = explained(plain_database)
     assert (reason, json.loads(payload)) == ("unknown_machine", {"device": ["GFAgie01", "mtc_adapter001"]})
     assert stored(plain_database) == {}
     settings["agents"][0]["devices"] = {"mtc_adapter001": "Mill01"}
     plant = Plant.model_validate(settings)
     agent.seen = 600
-    reads_all(AgentReader(plant, plant.agents[0], plain_database, 10.0, Metrics()), agent, plain_database)
+    reads_all(to_database(plant, plant.agents[0], plain_database, 10.0, Metrics()), agent, plain_database)
     assert len(stored(plain_database)) == 100
 
 

@@ -37,10 +37,14 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A sample to forward: its kind and its JSON without the opening brace, which the sequence is put before."""
+    """A sample to forward: its kind and its JSON without the opening brace, which the sequence is put before.
+
+    `since_us` is when it got to us (microseconds since 1970), from which its patience counts; None for now.
+    """
 
     kind: Kind
     body: str
+    since_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,19 @@ class Choice:
         self._cloud = plant.cloud
         self._kinds = kinds(plant)
         self._last: dict[tuple[str, str, str], _Last] = {}
+        self._proposed: dict[tuple[str, str, str], _Last] = {}
 
-    def of(self, batch: pd.DataFrame) -> list[Chosen]:
-        """The samples of a batch (columns of `formats.sample`) that are to be forwarded."""
+    def keep(self) -> None:
+        """What was chosen is on the disk: from now on it is what the next samples are compared with."""
+        self._last.update(self._proposed)
+        self._proposed.clear()
+
+    def take_back(self) -> None:
+        """What was chosen since `keep` is not kept by anybody: it is chosen again when it is offered again."""
+        self._proposed.clear()
+
+    def of(self, batch: pd.DataFrame, since_us: int | None = None) -> list[Chosen]:
+        """The samples of a batch (columns of `formats.sample`) that are to be forwarded; `since_us` as in `Chosen`."""
         chosen = []
         for time_us, machine, metric, code, value, text, quality in zip(
             batch["time"].to_numpy(dtype="datetime64[us]").astype("int64").tolist(),
@@ -71,12 +85,13 @@ class Choice:
             said = _Last(time_us, value, text if isinstance(text, str) else None, quality)
             kind = self._kinds.get((machine, metric), Kind.REST)
             tag = (machine, metric, code)
-            last = self._last.get(tag)
+            last = self._proposed.get(tag) or self._last.get(tag)
             if last is None or self._is_news(kind, metric, last, said):
                 # What comes late does not become what the next one is compared with.
                 if last is None or said.time_us >= last.time_us:
-                    self._last[tag] = said
-                chosen.append(Chosen(kind, written(machine, metric, code, said.time_us, value, said.text, quality)))
+                    self._proposed[tag] = said
+                body = written(machine, metric, code, said.time_us, value, said.text, quality)
+                chosen.append(Chosen(kind, body, since_us))
         return chosen
 
     def _is_news(self, kind: Kind, metric: str, last: _Last, said: _Last) -> bool:

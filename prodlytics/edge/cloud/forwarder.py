@@ -1,4 +1,4 @@
-"""What was stored goes to the hub, on a thread of its own.
+"""What arrives goes to the hub, on a thread of its own.
 
 Belongs here: the sender's loop, its patience, what it says about itself. Does not belong here: the connection (`hub`),
 the disk (`outbox`), what is sent (`choice`, `packing`). The hub's troubles never reach the thread that stores: that
@@ -13,13 +13,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from prodlytics.edge.cloud import packing
+from prodlytics.edge.cloud.at_risk import AtRisk
 from prodlytics.edge.cloud.choice import Choice, Chosen, Kind
 from prodlytics.edge.cloud.hub import Device, Hub, HubError
 from prodlytics.edge.cloud.outbox import Outbox
@@ -89,6 +90,8 @@ class Forwarder:
         self._why = ""
         self._disk_problem: str | None = None
         self._dropped = 0
+        self.at_risk: AtRisk | None = None
+        "Of the latest time the disk refused; None where all of it got onto the disk."
         self._hung_up: deque[float] = deque(maxlen=10)
 
     def start(self) -> None:
@@ -105,30 +108,71 @@ class Forwarder:
             self._closed = True
             self._outbox.close()
 
-    def take(self, batches: Sequence[pd.DataFrame]) -> None:
-        """Keep what is to be forwarded of stored samples; troubles of the disk stay here.
+    def take(self, batches: Sequence[pd.DataFrame], since_us: int | None = None) -> None:
+        """Keep what is to be forwarded of stored samples; while the disk refuses, in memory (`at_risk`).
+
+        Args:
+            batches: Samples in the shape of `formats.sample`, in the order of their arrival.
+            since_us: When they got to us, microseconds since 1970; None for now.
 
         Raises:
             SpoolError: After `stop`, and only then.
         """
         with self._taking:
-            if self._closed:
-                raise SpoolError("The way to the cloud is closed.")
-            self._take(batches)
+            self._refuse_when_closed()
+            chosen = [one for batch in batches for one in self._choice.of(batch, since_us)]
+            try:
+                self._append(chosen, None)
+            except SpoolError:
+                self._hold(chosen)
+            self._choice.keep()
 
-    def _take(self, batches: Sequence[pd.DataFrame]) -> None:
-        chosen = [one for batch in batches for one in self._choice.of(batch)]
+    def offer(
+        self, batches: Sequence[pd.DataFrame], since_us: int | None = None, reached: tuple[str, str] | None = None
+    ) -> None:
+        """Keep what is to be forwarded of samples that can be had again, together with the place they reach.
+
+        Args:
+            batches: As for `take`.
+            since_us: As for `take`.
+            reached: A source and the place in it up to which they go; where nothing is chosen, known until a restart.
+
+        Raises:
+            SpoolError: The disk takes none: all of them have to be offered again.
+        """
+        with self._taking:
+            self._refuse_when_closed()
+            chosen = [one for batch in batches for one in self._choice.of(batch, since_us)]
+            try:
+                self._append(chosen, reached)
+            except SpoolError:
+                self._choice.take_back()
+                raise
+            self._choice.keep()
+
+    def reached(self, source: str) -> str | None:
+        """The place up to which a source was offered."""
+        return self._outbox.reached.get(source)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise SpoolError("The way to the cloud is closed.")
+
+    def _append(self, chosen: Sequence[Chosen], reached: tuple[str, str] | None) -> None:
         if not chosen and not self._held:
+            if reached is not None:
+                self._outbox.reached[reached[0]] = reached[1]
             return
         try:
-            self._count_dropped(self._outbox.append([*self._held, *chosen]), "thinned")
+            self._count_dropped(self._outbox.append([*self._held, *chosen], reached), "thinned")
         except SpoolError as error:
             if self._disk_problem is None:
                 log.error("outbox_refuses", problem=str(error))
             self._disk_problem = str(error)
-            self._hold(chosen)
-            return
+            raise
         self._held, self._disk_problem = [], None
+        if self.at_risk is not None:
+            self.at_risk = replace(self.at_risk, waiting=0) if self.at_risk.lost else None
         self._metrics.cloud_waiting.set(len(self._outbox))
 
     def problems(self) -> list[str]:
@@ -143,7 +187,10 @@ class Forwarder:
                 "is the usual cause. Give each gateway a device of its own."
             )
         if self._disk_problem:
-            found.append(f"{self._disk_problem} {len(self._held)} samples for the cloud wait in memory.")
+            found.append(
+                f"{self._disk_problem} {len(self._held)} samples for the cloud wait in memory: a kill would lose them, "
+                "and the quarantine (not_forwarded) says so."
+            )
         if self._dropped:
             found.append(
                 f"{self._dropped} samples that must not be dropped never reached the cloud: the disk was full."
@@ -151,12 +198,19 @@ class Forwarder:
         return found
 
     def _hold(self, chosen: Sequence[Chosen]) -> None:
-        self._held += [one for one in chosen if one.kind is not Kind.REST]
-        over = len(self._held) - HELD
-        if over > 0:
-            del self._held[:over]
-            self._dropped += over
-            self._count_dropped(over, "lost")
+        kept = [one for one in chosen if one.kind is not Kind.REST]
+        self._count_dropped(len(chosen) - len(kept), "thinned")
+        if not kept:
+            return
+        self._held += kept
+        risk = self.at_risk
+        if risk is None or not risk.waiting:
+            risk = AtRisk(time.time_ns() // 1000, 0, 0)
+        over = max(0, len(self._held) - HELD)
+        del self._held[:over]
+        self._dropped += over
+        self._count_dropped(over, "lost")
+        self.at_risk = AtRisk(risk.since_us, len(self._held), risk.lost + over)
 
     def _count_dropped(self, count: int, why: str) -> None:
         if count:

@@ -50,6 +50,7 @@ class Outbox:
                 "CREATE TABLE IF NOT EXISTS known (seq INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE)",
                 "CREATE TABLE IF NOT EXISTS waiting (seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
                 " since_us INTEGER NOT NULL, body TEXT NOT NULL)",
+                "CREATE TABLE IF NOT EXISTS reached (source TEXT PRIMARY KEY, place TEXT NOT NULL)",
             ):
                 self._file.execute(statement)
             self._file.execute(
@@ -57,6 +58,8 @@ class Outbox:
                 (secrets.token_hex(4),),
             )
             self.stream = str(self._file.execute("SELECT name FROM stream").fetchone()[0])
+            self.reached: dict[str, str] = dict(self._file.execute("SELECT source, place FROM reached").fetchall())
+            "Source to the place up to which its samples were offered to us, as `append` was told."
             self._count_anew()
         except sqlite3.Error as error:
             raise SpoolError(f"The outbox {self.path} cannot be opened: {error}.") from error
@@ -69,10 +72,11 @@ class Outbox:
         """What the waiting samples take, nearly."""
         return self._bytes
 
-    def append(self, samples: Sequence[Chosen]) -> int:
+    def append(self, samples: Sequence[Chosen], reached: tuple[str, str] | None = None) -> int:
         """Keep samples; when this returns they survive a power cut. Returns how many gave way for want of room.
 
-        Only what may be dropped gives way: first the oldest that waits, then what comes.
+        Only what may be dropped gives way: first the oldest that waits, then what comes. `reached`, a source and a
+        place in it, is kept together with them.
 
         Raises:
             SpoolError: The disk is full or broken, or all that waits must not be dropped; none of these is kept.
@@ -86,10 +90,14 @@ class Outbox:
                     digest = hashlib.blake2b(one.body.encode(), digest_size=12).digest()
                     new = self._file.execute("INSERT OR IGNORE INTO known (digest) VALUES (?)", (digest,))
                     if new.rowcount:
+                        since_us = now_us if one.since_us is None else min(one.since_us, now_us)
                         self._file.execute(
-                            "INSERT INTO waiting VALUES (?, ?, ?, ?)", (new.lastrowid, int(one.kind), now_us, one.body)
+                            "INSERT INTO waiting VALUES (?, ?, ?, ?)",
+                            (new.lastrowid, int(one.kind), since_us, one.body),
                         )
                         self._add(one.kind, one.body, 1)
+                if reached is not None:
+                    self._file.execute("INSERT OR REPLACE INTO reached VALUES (?, ?)", reached)
                 self._forget_old()
                 self._file.execute("COMMIT")
             except (sqlite3.Error, SpoolError) as error:
@@ -97,6 +105,8 @@ class Outbox:
                 if isinstance(error, SpoolError):
                     raise
                 raise SpoolError(f"The outbox {self.path} takes no more: {error}. Is the disk full?") from error
+            if reached is not None:
+                self.reached[reached[0]] = reached[1]
         return thinned
 
     def oldest(self, most: int) -> list[Waiting]:
