@@ -135,6 +135,8 @@ def _look(what: str, examination: Callable[P, tuple[Verdict, str]], *about: P.ar
         verdict, said = examination(*about, **more)
     except _EXPECTED as error:
         verdict, said = "problem", _without_query(" ".join(str(error).split()))
+    except ModuleNotFoundError as error:
+        verdict, said = "not set up", f"This installation has no {error.name}, as on a gateway: nobody looked."
     return Finding(what, verdict, said)
 
 

@@ -53,3 +53,10 @@ def test_the_bridge_runs_where_dagster_is_not_installed(
         wait_until(lambda: stored(plain_database) == machine.said, f"all stored: {slimmed.log}")
         assert slimmed.stop() == 0
         machine.leave()
+    (tmp_path / "home" / "landing").mkdir()
+    doctor = subprocess.run(
+        [*BARE, "-m", "prodlytics.cli", "doctor"], env={**environment, "PRODLYTICS_HOME": str(tmp_path / "home")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (doctor.returncode, doctor.stderr) == (0, ""), doctor.stderr
+    assert "landing place: This installation has no fsspec" in doctor.stdout

@@ -36,6 +36,7 @@ class Ahead:
         self._spool, self._forwarder = spool, forwarder
         self._place: int | None = None
         self._again_at = 0.0
+        self._most = _MESSAGES
 
     def read_on(self, sessions: Memory, *, leaving: bool = False) -> int:
         """Forward the next messages of the spool; the place up to which this reader came.
@@ -55,7 +56,7 @@ class Ahead:
             return self._place
         known = self._spool.forwarded
         heard_before = self._place < known
-        messages, last = self._spool.after(self._place, _MESSAGES, _BYTES, known if heard_before else None)
+        messages, last = self._spool.after(self._place, self._most, _BYTES, known if heard_before else None)
         if not messages:
             self._place = max(self._place, known)
             return self._place
@@ -77,7 +78,10 @@ class Ahead:
             self._forwarder.offer(batches, since_us)
         except SpoolError:
             self._again_at = time.monotonic() + _PAUSE_S
+            # Fewer may find room.
+            self._most = max(1, self._most // 8)
             return False
+        self._most = _MESSAGES
         return True
 
     def rest(self) -> None:

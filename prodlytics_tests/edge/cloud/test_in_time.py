@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from prodlytics.edge.bridge import PATIENCE_BESIDE_CLOUD_S
 from prodlytics.edge.cloud.choice import Choice
 from prodlytics.edge.cloud.forwarder import TICK_S, WINDOW
 from prodlytics.edge.cloud.outbox import Outbox
@@ -73,4 +74,40 @@ def test_a_change_of_state_leaves_within_30_s(tmp_path: Path, cloud: dict[str, o
     assert {at: value for at, (value, _) in left.items()} == begun
     assert len(begun) > 30
     assert max(waited for _, waited in left.values()) <= PROMISED_S
+    outbox.close()
+
+
+@pytest.mark.parametrize("urgent_s", [0.5, 10.0, 20.0])
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_a_change_of_state_leaves_within_30_s_while_the_database_hangs(
+    tmp_path: Path, urgent_s: float, addresses: int
+) -> None:
+    """For minutes every attempt to store takes all its patience, and again as often as the name has addresses.
+
+    Nothing that arrives meanwhile reaches the outbox before the attempt is given up. By hand: at most 2 x 12 s, or the
+    20 s of `urgent_s`, and two looks of half a second.
+    """
+    plant = Plant.model_validate({**load_plant(DEMO_PLANT).model_dump(), "cloud": {"urgent_s": urgent_s}})
+    now_us = 1_767_225_600_000_000
+    outbox = Outbox(tmp_path, 100_000_000, lambda: now_us * 1000)
+    choice = Choice(plant)
+    frame_bytes = len(frame("demo", outbox.stream)) + 2
+    begun, left = set(), {}
+    inbox: list[int] = []
+    hangs_until_us = now_us
+    for tick in range(600):
+        now_us += int(TICK_S * 1e6)
+        if tick % 7 == 0 and tick < 600 - PROMISED_S / TICK_S:
+            inbox.append(now_us)
+            begun.add(now_us)
+        if now_us >= hangs_until_us and inbox:
+            for at_us in inbox:
+                outbox.append(choice.of(batch(at_us, [("MachineState", float(at_us % 1_000_003))]), inbox[0]))
+            inbox.clear()
+            hangs_until_us = now_us + int(addresses * PATIENCE_BESIDE_CLOUD_S * 1e6)
+        while count := next_count(waiting := outbox.oldest(WINDOW), now_us, plant.cloud, frame_bytes):
+            left.update({json.loads("{" + one.body)["time_us"]: now_us for one in waiting[:count]})
+            outbox.drop(waiting[:count])
+    assert left.keys() == begun
+    assert max(left[at_us] - at_us for at_us in begun) <= (PROMISED_S - 5) * 1e6
     outbox.close()
