@@ -37,7 +37,7 @@ _LINE_LIMIT = 64 * 2**20
 MESSAGE_LIMIT = 64 * 2**20
 #: Longest document over several lines that is read as one.
 _DOCUMENT_LIMIT = 64 * 2**20
-_MISSING = object()
+MISSING = object()
 _NUMERIC = frozenset((int, float, bool))
 _MOMENTS = frozenset((int, float))
 
@@ -66,7 +66,7 @@ _DEFAULT = Fields()
 
 
 @dataclass
-class _Records:
+class Records:
     """The samples of a message as sent, or one thing that is none and what is wrong with it."""
 
     contents: list[Any]
@@ -95,12 +95,12 @@ def parse(data: bytes | str, rules: Rules, origin: str, fields: Fields = _DEFAUL
         Samples to store and rows to explain; never raises, whatever the bytes are.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    read = _json(raw)
-    if isinstance(read, _Records) and b"\n" in raw.strip():
+    read = document_of(raw)
+    if isinstance(read, Records) and b"\n" in raw.strip():
         parts = list(parse_lines(raw.splitlines(keepends=True), rules, origin, fields))
         return _joined(parts) if parts else _frame(_Batch(1), rules, origin)
     batch = _Batch(1)
-    for records in _records(read, fields):
+    for records in records_of(read, fields):
         _add(batch, records, fields)
     return _frame(batch, rules, origin)
 
@@ -109,7 +109,7 @@ def parse_messages(payloads: Iterable[bytes], rules: Rules, origin: str, fields:
     """Messages of a broker, read together; positions count samples over all of them."""
     batch = _Batch(1)
     for payload in payloads:
-        for records in _records(_json(payload), fields):
+        for records in records_of(document_of(payload), fields):
             _add(batch, records, fields)
     return _frame(batch, rules, origin)
 
@@ -120,7 +120,7 @@ def parse_lines(lines: Iterable[bytes], rules: Rules, origin: str, fields: Field
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        for records in _records(_json(line), fields):
+        for records in records_of(document_of(line), fields):
             if records.problem is not None:
                 records.problem = (records.problem[0], f"line {number}: {records.problem[1]}")
             _add(batch, records, fields)
@@ -141,10 +141,10 @@ def parse_file(file: BinaryIO, rules: Rules, origin: str, fields: Fields = _DEFA
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         return
-    if isinstance(_json(first), _Records) and first.lstrip(b"\xef\xbb\xbf \t")[:1] in (b"{", b"["):
+    if isinstance(document_of(first), Records) and first.lstrip(b"\xef\xbb\xbf \t")[:1] in (b"{", b"["):
         rest = file.read(_DOCUMENT_LIMIT)
         if len(rest) < _DOCUMENT_LIMIT:
-            if isinstance(_json(first + rest), _Records):
+            if isinstance(document_of(first + rest), Records):
                 yield from parse_lines(chain([first], rest.splitlines(keepends=True)), rules, origin, fields)
             else:
                 yield parse(first + rest, rules, origin, fields)
@@ -171,17 +171,17 @@ def _joined(parts: list[Parsed]) -> Parsed:
     )
 
 
-def _json(raw: bytes) -> Any:
-    """The document, or `_Records` that say why there is none."""
+def document_of(raw: bytes) -> Any:
+    """The document, or `Records` that say why there is none."""
     if len(raw) > MESSAGE_LIMIT:
         said = raw[:2000].decode("utf-8", "backslashreplace")
         detail = f"{len(raw)} bytes are no message: {MESSAGE_LIMIT // 2**20} MiB is the limit"
-        return _Records([shown(said, 2000)], problem=("too_large", detail))
+        return Records([shown(said, 2000)], problem=("too_large", detail))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         said = raw.decode("utf-8", "backslashreplace").strip()
-        return _Records([shown(said, 2000)], problem=("bad_utf8", f"byte {error.start} is not UTF-8"))
+        return Records([shown(said, 2000)], problem=("bad_utf8", f"byte {error.start} is not UTF-8"))
     try:
         return _decode(text)
     except (ValueError, RecursionError) as first:
@@ -189,7 +189,7 @@ def _json(raw: bytes) -> Any:
             return _decode(_BARE_NAN.sub(r"\1NaN", text))
         except (ValueError, RecursionError):
             why = "cut off or not JSON" if isinstance(first, json.JSONDecodeError) else "nested or long beyond reason"
-            return _Records([shown(text.strip(), 2000)], problem=("bad_json", f"{why}: {shown(str(first))}"))
+            return Records([shown(text.strip(), 2000)], problem=("bad_json", f"{why}: {shown(str(first))}"))
 
 
 def _decode(text: str) -> Any:
@@ -201,32 +201,33 @@ def _decode(text: str) -> Any:
         return json.loads(text, parse_int=float)
 
 
-def _records(document: Any, fields: Fields) -> Iterator[_Records]:
-    if isinstance(document, _Records):
+def records_of(document: Any, fields: Fields) -> Iterator[Records]:
+    """The messages in a document that `document_of` gave; what is none is said."""
+    if isinstance(document, Records):
         yield document
     elif isinstance(document, list):
         for element in document:
             yield _of_object(element, fields)
         if not document:
-            yield _Records([document], problem=("unknown_shape", "the array is empty"))
+            yield Records([document], problem=("unknown_shape", "the array is empty"))
     else:
         yield _of_object(document, fields)
 
 
-def _of_object(element: Any, fields: Fields) -> _Records:
+def _of_object(element: Any, fields: Fields) -> Records:
     if not isinstance(element, dict):
-        return _Records([element], problem=("unknown_shape", "expected an object, an array of objects or a record"))
+        return Records([element], problem=("unknown_shape", "expected an object, an array of objects or a record"))
     if isinstance(element.get(fields.values), list):
         if not element[fields.values]:
-            return _Records([element], problem=("unknown_shape", f"{fields.values!r} is empty"))
-        return _Records(element[fields.values], element.get(fields.published_at))
+            return Records([element], problem=("unknown_shape", f"{fields.values!r} is empty"))
+        return Records(element[fields.values], element.get(fields.published_at))
     if fields.id in element:
-        return _Records([element])
+        return Records([element])
     detail = f"neither {fields.values!r} (a message) nor {fields.id!r} (a record) is there"
-    return _Records([element], problem=("unknown_shape", detail))
+    return Records([element], problem=("unknown_shape", detail))
 
 
-def _add(batch: _Batch, records: _Records, fields: Fields) -> None:
+def _add(batch: _Batch, records: Records, fields: Fields) -> None:
     """Column by column: sample by sample took a third of the bridge's time at 100 samples a message."""
     contents, first = records.contents, len(batch.ids)
     known: list[dict[str, Any]] = contents
@@ -237,7 +238,7 @@ def _add(batch: _Batch, records: _Records, fields: Fields) -> None:
         known = [_named(batch, row, content, fields) for row, content in enumerate(contents, start=first)]
     batch.ids += [one.get(fields.id, "") for one in known]
     batch.values += [one.get(fields.value) for one in known]
-    batch.qualities += [one.get(fields.quality, _MISSING) for one in known]
+    batch.qualities += [one.get(fields.quality, MISSING) for one in known]
     batch.times += [one.get(fields.time) for one in known]
     batch.published += [records.published] * len(contents)
     batch.contents += contents
@@ -259,9 +260,9 @@ def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
     sent = pd.Categorical.from_codes(codes, categories=pd.Index(distinct, dtype=object))
     machine, metric = rules.names.tags(sent)
     problems = batch.problems
-    quality = _qualities(batch.qualities, problems)
-    number, text = _values(batch.values, problems)
-    times = _instants(batch.times)
+    quality = qualities_of(batch.qualities, problems)
+    number, text = values_of(batch.values, problems)
+    times = instants_of(batch.times)
     for row, problem in times.problems.items():
         problems.setdefault(row, problem)
     contents = batch.contents
@@ -271,7 +272,7 @@ def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
         machine=machine,
         metric=metric,
         us=times.us,
-        published_us=_instants(batch.published).us,
+        published_us=instants_of(batch.published).us,
         number=number,
         text=text,
         quality=quality,
@@ -282,11 +283,11 @@ def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
     return judge(raw, rules, origin)
 
 
-def _qualities(sent: list[Any], problems: dict[int, tuple[str, str]]) -> np.ndarray[Any, np.dtype[np.int16]]:
+def qualities_of(sent: list[Any], problems: dict[int, tuple[str, str]]) -> np.ndarray[Any, np.dtype[np.int16]]:
     """OPC quality; a template that sends none is taken to send good values only."""
     quality = np.full(len(sent), GOOD_QUALITY, dtype=np.int16)
     for row, flag in enumerate(sent):
-        if flag is True or flag is _MISSING:
+        if flag is True or flag is MISSING:
             continue
         read = quality_of(flag)
         if read is None:
@@ -296,7 +297,7 @@ def _qualities(sent: list[Any], problems: dict[int, tuple[str, str]]) -> np.ndar
     return quality
 
 
-def _values(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floats, np.ndarray[Any, Any]]:
+def values_of(sent: list[Any], problems: dict[int, tuple[str, str]]) -> tuple[Floats, np.ndarray[Any, Any]]:
     """Numbers, booleans as 1 and 0, numbers in text as numbers; other text as it is (tool names, conditions)."""
     text = np.full(len(sent), None, dtype=object)
     plain = _plain_numbers(sent, _NUMERIC)
@@ -341,7 +342,7 @@ def _double(value: float) -> float:
         return math.inf
 
 
-def _instants(sent: list[Any]) -> Times:
+def instants_of(sent: list[Any]) -> Times:
     """Milliseconds since 1970 as number or numeric text, or ISO 8601 with an offset."""
     plain = _plain_numbers(sent, _MOMENTS)
     if plain is not None:

@@ -310,9 +310,10 @@ class Convention(Strict):
 class LandingFormat(Strict):
     """How one kind of file in the landing place is read.
 
-    `match`: glob on the path below the landing place. `dataset`: where the rows go. KEPServerEX files need no columns;
-    a `table` (CSV, Parquet) names its own: field of ours to column of theirs (name, or number from 0 when there is no
-    header). Long tables name `metric` and `value`; wide ones list `metrics`. `constants` fill what no column says.
+    `match`: glob on the path below the landing place. `dataset`: where the rows go. KEPServerEX files and blobs of
+    Azure IoT Hub's routing need no columns; a `table` (CSV, Parquet) names its own: field of ours to column of theirs
+    (name, or number from 0 when there is no header). Long tables name `metric` and `value`; wide ones list `metrics`.
+    `constants` fill what no column says.
     """
 
     name: str
@@ -320,7 +321,7 @@ class LandingFormat(Strict):
     dataset: Literal["machine_telemetry", "work_orders", "part_costs", "ideal_cycles", "operator_entries"] = (
         "machine_telemetry"
     )
-    layout: Literal["kepserverex", "long", "wide"] = "kepserverex"
+    layout: Literal["kepserverex", "iot_hub", "long", "wide"] = "kepserverex"
     delimiter: str = ","
     header: bool = True
     columns: dict[str, str | int] = Field(default_factory=dict)

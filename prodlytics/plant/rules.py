@@ -281,8 +281,9 @@ def _landing(plant: Plant) -> Iterator[Problem]:
 def _landing_format(form: LandingFormat) -> Iterator[Problem]:
     if form.layout == "wide" and not form.metrics:
         yield Problem((), "a wide table lists its metrics; write `metrics: {ours: theirs}`")
-    if form.layout == "kepserverex" and form.dataset != "machine_telemetry":
-        yield Problem(("layout",), f"KEPServerEX writes no {form.dataset}; write `layout: long`")
+    if form.layout in ("kepserverex", "iot_hub") and form.dataset != "machine_telemetry":
+        who = "KEPServerEX" if form.layout == "kepserverex" else "IoT Hub"
+        yield Problem(("layout",), f"{who} writes no {form.dataset}; write `layout: long`")
     if not form.header and any(isinstance(column, str) for column in form.columns.values()):
         yield Problem(("columns",), "without a header columns have no names; write their numbers, from 0")
 

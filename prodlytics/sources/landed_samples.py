@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prodlytics.db import dirty, quarantine, telemetry
-from prodlytics.formats import kepserverex, table
+from prodlytics.formats import iot_hub, kepserverex, table
 from prodlytics.formats.judge import Rules
 from prodlytics.formats.sample import Parsed, losers_of
 from prodlytics.sources.counts import Counts
@@ -45,10 +45,13 @@ def load_samples(
 
 
 def read_samples(file: BinaryIO, form: LandingFormat, rules: Rules, name: str) -> Iterator[Parsed]:
-    """A file by its landing format, batch by batch; Parquet and gzip are known by their bytes."""
+    """A file by its landing format, batch by batch; Parquet, Avro and gzip are known by their bytes."""
     if form.layout == "kepserverex":
         fields = kepserverex.Fields.named(form.columns)
         return kepserverex.parse_file(unpacked(file, name), rules, name, fields)
+    if form.layout == "iot_hub":
+        fields = kepserverex.Fields.named(form.columns)
+        return iot_hub.parse_file(unpacked(file, name, seekable=True), rules, name, fields)
     content = unpacked(file, name, seekable=_says_parquet(name))
     if content.seekable():
         kind: table.Kind = "parquet" if content.read(4) == _PARQUET or _says_parquet(name) else "csv"
