@@ -16,8 +16,9 @@ from prodlytics.settings import Settings
 from prodlytics.simulator.messages import FORMATS, NoFeedError
 from prodlytics.simulator.publish import FAULTS, BrokerGoneError, Fault, Order, publish
 
-#: How often a fault strikes a message where nobody says.
+#: How often a fault strikes a message or a reading where nobody says; every counter of 16 bits rolls over.
 USUAL_SHARE = 0.01
+USUAL_SHARES: dict[Fault, float] = {"counter-rollover": 1.0}
 
 
 class AskedWronglyError(Exception):
@@ -73,7 +74,7 @@ def _fault(text: str) -> tuple[Fault, float]:
     if known is None:
         raise AskedWronglyError(f"There is no fault {name!r}: write {', '.join(FAULTS)}.")
     try:
-        probability = float(share) if equals else USUAL_SHARE
+        probability = float(share) if equals else USUAL_SHARES.get(known, USUAL_SHARE)
     except ValueError:
         probability = -1.0
     if not 0.0 <= probability <= 1.0:

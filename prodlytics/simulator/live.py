@@ -32,13 +32,17 @@ USUAL_MS = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A reading: when (milliseconds since 1970 UTC), of which tag, a number or a text."""
+    """A reading: when (milliseconds since 1970 UTC), of which tag, a number or a text.
+
+    `parts` is what a counter really counted since its reading before, where somebody knows (`counting.py`).
+    """
 
     time_ms: int
     machine: str
     metric: str
     value: float
     text: str | None = None
+    parts: int | None = None
 
 
 @dataclass

@@ -28,12 +28,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from prodlytics.edge.broker import Address
 from prodlytics.plant.model import Plant
+from prodlytics.simulator.counting import COUNTER_FAULTS, CounterFault, Dials
 from prodlytics.simulator.live import LivePlant, Sample
 from prodlytics.simulator.messages import Format, Message, Tag, Writer, feed_of
 from prodlytics.simulator.sparkplug import EdgeNode
 
-Fault = Literal["drop-connection", "duplicate", "late", "bad-json", "unknown-machine"]
-FAULTS: tuple[Fault, ...] = get_args(Fault)
+MessageFault = Literal["drop-connection", "duplicate", "late", "bad-json", "unknown-machine"]
+MESSAGE_FAULTS: tuple[MessageFault, ...] = get_args(MessageFault)
+Fault = MessageFault | CounterFault
+FAULTS: tuple[Fault, ...] = (*MESSAGE_FAULTS, *COUNTER_FAULTS)
 #: A part of a message waits at most so long for its message to be full.
 LINGER_S = 1.0
 TICK_S = 0.1
@@ -56,7 +59,7 @@ class Order:
         speed: Times real time.
         rate: Samples of sensors per second; None for the usual.
         length_s: For how long; None until told to stop.
-        faults: Fault to the probability with which it befalls a message.
+        faults: Fault to the probability with which it befalls a message, or a counter (`counting.Dials`).
         seed: Chance.
         story: The moment of the plan at which the story begins, with a zone; None for the present.
     """
@@ -90,7 +93,7 @@ def publish(
         plant: The factory.
         address: The broker.
         truth: Folder for the truth, `live-<start>.jsonl`: one sample a line (`machine`, `metric`, `time_ms`, `value`
-            or `text`), and one line for each fault.
+            or `text`; of counters also `parts`, really made since the reading before), and one line for each fault.
         order: What to publish.
         ca_file: Authority of the broker's certificate.
         stopped: Asked ten times a second.
@@ -107,17 +110,20 @@ def publish(
     truth.mkdir(parents=True, exist_ok=True)
     path = truth / f"live-{start:%Y%m%dT%H%M%S%f}Z.jsonl"
     with path.open("w", encoding="utf-8") as file, _Line(address, ca_file, file, node) as line:
-        mischief = _Mischief(line, writer, dict(order.faults or {}), random.Random(order.seed))
-        _play(live, writer, mischief, line, order, stopped)
+        faults = dict(order.faults or {})
+        mischief = _Mischief(line, writer, faults, random.Random(order.seed))
+        askew: dict[CounterFault, float] = {fault: faults.get(fault, 0.0) for fault in COUNTER_FAULTS}
+        dials = Dials(plant, askew, random.Random(order.seed + 1), line.note)
+        _play(live, dials, writer, mischief, line, order, stopped)
         line.settle(MOST_UNACKNOWLEDGED)
         mischief.let_go(float("inf"))
         line.settle(0)
         line.say_goodbye()
-        return Published(path, line.samples, line.messages, mischief.done)
+        return Published(path, line.samples, line.messages, mischief.done + dials.done)
 
 
 def _play(
-    live: LivePlant, writer: Writer | EdgeNode, mischief: _Mischief, line: _Line, order: Order,
+    live: LivePlant, dials: Dials, writer: Writer | EdgeNode, mischief: _Mischief, line: _Line, order: Order,
     stopped: Callable[[], bool],
 ) -> None:  # fmt: skip
     began = sent = time.monotonic()
@@ -126,7 +132,7 @@ def _play(
     while not over:
         now = time.monotonic()
         over = stopped() or (order.length_s is not None and now - began >= order.length_s)
-        gathered += live.until(dt.datetime.now(dt.UTC))
+        gathered += dials.show(live.until(dt.datetime.now(dt.UTC)))
         due = over or now - sent >= LINGER_S
         line.be_born()
         while line.is_open and (len(gathered) >= writer.per_message or (due and gathered)):
@@ -296,7 +302,7 @@ class _Mischief:
         if message.birth:
             self._line.send(self._writer.numbered(message))
             return
-        struck = [fault for fault in FAULTS if self._dice.random() < self._faults.get(fault, 0.0)]
+        struck = [fault for fault in MESSAGE_FAULTS if self._dice.random() < self._faults.get(fault, 0.0)]
         for fault in struck:
             self.done[fault] += 1
             self._line.note(fault)
@@ -324,7 +330,9 @@ class _Mischief:
 
 def _lines(samples: Iterable[Sample]) -> Iterable[str]:
     for one in samples:
-        said = {"value": one.value} if one.text is None else {"text": one.text}
+        said: dict[str, object] = {"value": one.value} if one.text is None else {"text": one.text}
+        if one.parts is not None:
+            said["parts"] = one.parts
         yield json.dumps({"machine": one.machine, "metric": one.metric, "time_ms": one.time_ms, **said}) + "\n"
 
 

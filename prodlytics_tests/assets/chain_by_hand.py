@@ -20,7 +20,7 @@ from prodlytics.assets import (
     plan_calendar,
     production_events,
 )
-from prodlytics.assets.derive import Compute, _replace_piece
+from prodlytics.assets.derive import _replace_piece
 from prodlytics.assets.window import make_window
 from prodlytics.db import dirty
 from prodlytics.db.frames import read
@@ -31,6 +31,7 @@ from prodlytics.plant.model import Plant
 
 #: What is derived in telling the OEE of a shift, in order.
 STEPS = {
+    "plan_calendar": plan_calendar,
     "production_events": production_events,
     "machine_states": machine_states,
     "downtime_events": downtime_events,
@@ -55,16 +56,9 @@ def run_chain(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime, day
         start, end = production_day(plant, first + dt.timedelta(days=number))
         row = conn.execute(sql("select_watermark"), {"now": now}).fetchone()
         window = make_window(start, end, now, row[0] if row else None)
-
-        def plan(_: psycopg.Connection[Any], asked: Any) -> Any:
-            return plan_calendar._compute(plant, asked)
-
-        computed: dict[str, Compute] = {"plan_calendar": plan}
         for name, module in STEPS.items():
-            computed[name] = lambda c, asked, module=module: module._compute(c, plant, asked)  # type: ignore[misc]
-        for name, compute in computed.items():
             with conn.transaction():
-                _replace_piece(conn, plant, name, window, compute, None)
+                _replace_piece(conn, plant, name, window, module._compute, None)
 
 
 def hold_back(conn: psycopg.Connection[Any]) -> None:
