@@ -217,6 +217,72 @@ class TestProduction:
         assert (production(conn)["good_count"], production(conn)["last_count_at"]) == (9, ago(100))
 
 
+class TestShift:
+    def test_the_running_shift_counts_from_its_start_breaks_included(self, conn: Conn) -> None:
+        """Ten parts before the shift, of the others 3 derived and 4 read; a break line is of the same shift."""
+        store_live_sources(conn, plant(), NOW)
+        planned(conn, ("Early", 7200, 3600), ("Late", 3600, 1800), ("Late", 1800, 900), ("Late", 900, -3600))
+        say(conn, (5000, "Good", 100), (4000, "Good", 110), (2000, "Good", 113), (800, "Good", 117), (50, "Bad", 1),
+            (5000, "Bad", 1))  # fmt: skip
+        told(conn, "running", ago(5000), ago(1500))
+        for seconds, parts in ((4000, 10), (2000, 3)):
+            conn.execute(
+                "INSERT INTO production_events (time, machine_id, event_type, event_key, good_count, as_of)"
+                " VALUES (%s, 'M1', 'cycle_complete', 'Good', %s, now())",
+                (ago(seconds), parts),
+            )
+        now = production(conn)
+        assert (now["good_count"], now["null_reason"]) == (17, None)
+        assert (now["shift"], now["shift_started_at"], now["shift_null_reason"]) == ("Late", ago(3600), None)
+        assert (now["shift_good_count"], now["shift_reject_count"], now["shift_rework_count"]) == (7, 0, 0)
+
+    def test_what_a_counter_did_before_the_shift_says_nothing_against_it(self, conn: Conn) -> None:
+        store_live_sources(conn, plant(), NOW)
+        planned(conn, ("Early", 7200, 3600), ("Late", 3600, -3600))
+        say(conn, (5000, "Good", 60), (4500, "Good", 0), (3600, "Good", 40), (900, "Good", 45))
+        now = production(conn)
+        assert (now["good_count"], now["null_reason"]) == (None, "counter_fell")
+        assert (now["shift_good_count"], now["shift_null_reason"]) == (45, None), "of the reading at its first instant"
+        say(conn, (100, "Good", 2))
+        assert (production(conn)["shift_good_count"], production(conn)["shift_null_reason"]) == (None, "counter_fell")
+
+    def test_a_shift_of_totals_and_rejects(self, conn: Conn) -> None:
+        counters = [{"metric": "Total", "counts": "total"}, {"metric": "Bad", "counts": "reject"}]
+        store_live_sources(conn, plant(counters=counters), NOW)
+        planned(conn, ("Late", 600, -3600))
+        say(conn, (900, "Total", 100), (700, "Total", 110), (30, "Total", 130), (900, "Bad", 7), (40, "Bad", 9))
+        now = production(conn)
+        assert (now["good_count"], now["shift_good_count"], now["shift_reject_count"]) == (28, 18, 2)
+
+    @pytest.mark.parametrize(
+        ("lines", "why"),
+        [
+            ([], "no_plan"),
+            ([("Early", 7200, 3600)], "no_plan"),
+            ([("Early", 7200, 3600), (None, 3600, -3600)], "no_shift"),
+            ([("Late", 3600, -3600)], "no_reading"),
+        ],
+    )
+    def test_without_a_shift_there_is_no_number(
+        self, conn: Conn, lines: list[tuple[str | None, float, float]], why: str
+    ) -> None:
+        store_live_sources(conn, plant(), NOW)
+        planned(conn, *lines)
+        now = production(conn)
+        assert (now["shift_good_count"], now["shift_null_reason"]) == (None, why)
+
+
+def planned(conn: Conn, *lines: tuple[str | None, float, float]) -> None:
+    """Lines of M1's plan: shift, seconds ago it began and ended."""
+    date = production(conn)["production_date"]
+    for shift, begin, end in lines:
+        conn.execute(
+            "INSERT INTO plan_calendar (machine_id, starts_at, ends_at, plan, shift, production_date, source)"
+            " VALUES ('M1', %s, %s, 'planned', %s, %s, 'test')",
+            (ago(begin), ago(end), shift, date),
+        )
+
+
 def test_a_changed_plant_file_changes_what_words_mean(conn: Conn) -> None:
     store_live_sources(conn, plant(), NOW)
     say(conn, (50, "State", 1))
