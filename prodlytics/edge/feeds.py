@@ -15,9 +15,12 @@ from paho.mqtt.client import topic_matches_sub
 from prodlytics.edge.inbox import Message
 from prodlytics.formats import kepserverex, plain, sparkplug
 from prodlytics.formats.judge import Rules
-from prodlytics.formats.sample import Parsed
+from prodlytics.formats.sample import Parsed, explained
 from prodlytics.formats.sparkplug_session import NO_SESSIONS, NodeId, Sessions
 from prodlytics.plant.model import Feed, Plant
+
+#: A message of a gateway has a thousand samples, ten thousand at most: 1.5 MB. What is larger is looked into by nobody.
+PAYLOAD_LIMIT = 8 * 2**20
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Feeds:
                 by_feed.setdefault(feed.name, (feed, []))[1].append(message)
         read = Read()
         for feed, own in by_feed.values():
+            read.parsed += [_too_large(message) for message in own if len(message.payload) > PAYLOAD_LIMIT]
+            own = [message for message in own if len(message.payload) <= PAYLOAD_LIMIT]
             read.parsed.append(self._parse(feed, own, rules, read))
         return read
 
@@ -94,6 +99,15 @@ class Feeds:
 
     def _find(self, topic: str) -> Feed | None:
         return next((feed for name, feed in self._filters if topic_matches_sub(name, topic)), None)
+
+
+def _too_large(message: Message) -> Parsed:
+    size = len(message.payload)
+    begins = message.payload[:1000].decode("utf-8", "backslashreplace")
+    detail = (
+        f"{size} bytes are no message: {PAYLOAD_LIMIT // 2**20} MiB is the limit; let the gateway send fewer at once"
+    )
+    return explained("too_large", detail, {"topic": message.topic, "bytes": size, "begins": begins})
 
 
 def topic_filter(feed: Feed) -> str:

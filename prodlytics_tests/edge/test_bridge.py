@@ -62,11 +62,16 @@ def test_poison_is_explained_and_stops_nobody(mosquitto: Broker, database: str, 
         for payload in poison.values():
             machine.says(payload)
             machine.say(1)
-        machine.says(b"{" * 10_000_000)
+        large = json.dumps({"timestamp": 1, "values": [], "why": "x" * 10_000_000}).encode()
+        for payload in (b"{" * 10_000_000, large):
+            machine.says(payload)
         machine.say(1)
         wait_until(lambda: len(stored(database)) == len(machine.said), "the good ones stored")
-        wait_until(lambda: len(quarantined(database)) == len(poison) + 1, "each bad one explained")
-        assert sorted(reason for reason, _ in quarantined(database)) == sorted([*poison, "bad_json"])
+        wait_until(lambda: len(quarantined(database)) == len(poison) + 2, "each bad one explained")
+        said = quarantined(database)
+        assert sorted(reason for reason, _ in said) == sorted([*poison, "too_large", "too_large"])
+        sizes = [json.loads(payload)["bytes"] for reason, payload in said if reason == "too_large"]
+        assert sorted(sizes) == sorted([10_000_000, len(large)])
         assert running.health() == (True, [])
         machine.leave()
 
