@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -277,6 +278,30 @@ def backfill(
         raise typer.Exit(FAILED)
 
 
+@app.command(name="import-history")
+def import_history(
+    file: Annotated[Path, typer.Argument(help="Excel workbook (.xlsx) or CSV file.")],
+    what: Annotated[
+        str | None,
+        typer.Option(help="stops, production, shift_totals, scrap, work_orders or part_costs; without it as it looks."),
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Name of the sheet; without it the one that looks like it.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="A mapping (YAML) instead of what the file looks like.")] = None,
+    save_mapping: Annotated[Path | None, typer.Option(help="Write the mapping here, for the next file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and keep nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is right.")] = False,
+    rejected: Annotated[Path | None, typer.Option(help="Write rejected rows with their reasons here (CSV).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import stops, bookings, totals of shifts, scrap, orders or costs from a spreadsheet."""
+    from prodlytics.ops.import_history import Asked, run
+
+    asked = Asked(file, what, sheet, mapping, save_mapping, rejected, dry_run=dry_run, yes=yes, quiet=as_json)
+    told = run(asked, sys.stdin.isatty(), typer.prompt, typer.echo)
+    if as_json:
+        typer.echo(json.dumps(told))
+
+
 def _day(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
@@ -313,6 +338,12 @@ def _exit_code(error: Exception) -> int | None:
     from prodlytics.plant.changed import InstallationChangedError
     from prodlytics.plant.load import PlantFileError
 
+    if "prodlytics.ops.import_history" in sys.modules:
+        from prodlytics.ops.import_history import exit_code as imports
+
+        code = imports(error)
+        if code is not None:
+            return code
     wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError | NoSuchQuestionError
     if isinstance(error, PlantFileError | ValidationError | InstallationChangedError | wrong_question):
         return ASKED_WRONGLY
