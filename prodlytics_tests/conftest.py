@@ -15,8 +15,8 @@ import hypothesis
 import pytest
 
 from prodlytics_tests.servers import azurite as blob_storage
+from prodlytics_tests.servers import mariadb, plain, timescale
 from prodlytics_tests.servers import mosquitto as mqtt
-from prodlytics_tests.servers import plain, timescale
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.servers.place import PROJECT, Unavailable
 
@@ -123,6 +123,13 @@ def mosquitto() -> Iterator[mqtt.Broker]:
     """An MQTT broker of the test's own, to publish to, stop and kill."""
     with _or_skip(mqtt.running()) as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def mariadb_server() -> Iterator[mariadb.MariaDB]:
+    """A MariaDB with its ODBC driver; `root` may do everything."""
+    with _or_skip(mariadb.running()) as server:
+        yield server
 
 
 @contextmanager

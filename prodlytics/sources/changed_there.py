@@ -30,22 +30,23 @@ def entry_key(*parts: object) -> str:
     return "/".join(str(part).replace("%", "%25").replace("@", "%40").replace("/", "%2F") for part in parts)
 
 
-def orders_gone(conn: psycopg.Connection[Any], source: str, records: list[Record]) -> list[Record]:
-    """Open orders of a source that it no longer has: as cancelled ones.
+def orders_gone(conn: psycopg.Connection[Any], source: str, resource: str, records: list[Record]) -> list[Record]:
+    """Open orders of one list of a source that it no longer has: as cancelled ones.
 
     Their time of change stays: should the order come back as it was, it counts again.
 
     Args:
         conn: In the transaction of the pass.
         source: Who brought the orders.
-        records: Everything the source has.
+        resource: By which list of its own: another one may bring others.
+        records: Everything the list has.
     """
     there = {(record.sent.get("work_order"), record.sent.get("operation") or "") for record in records}
     gone = []
-    for row in conn.execute(sql("select_open_orders_of"), {"source": source}).fetchall():
+    for row in conn.execute(sql("select_open_orders_of"), {"source": source, "resource": resource}).fetchall():
         order = dict(zip(_ORDER_COLUMNS, row, strict=True))
         if (order["work_order"], order["operation"]) not in there:
-            gone.append(Record(0, "{}", {}, {**order, "status": "cancelled"}))
+            gone.append(Record(0, "{}", {"source_resource": resource}, {**order, "status": "cancelled"}))
     return gone
 
 

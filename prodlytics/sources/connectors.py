@@ -108,6 +108,8 @@ def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.
         locks.lock(conn, f"sync/{name}")
         # Typed anew for each try: storing writes into the records.
         records = records_of(rows, form, fields_asked(adapter.dataset))
+        for record in records:
+            record.sent["source_resource"] = adapter.resource
         amended = partial(_amended, conn, plant, adapter, name, now, everything)
         counts = store_records(conn, plant, form, records, name, f"sync of {name}", now, amended)
         reached = ({"full_at": now} if full else {}) | _newest(records, now)
@@ -142,7 +144,7 @@ def _amended(
         begins = now - adapter.reach + MARGIN if everything and adapter.reach is not None else None
         told = entry_versions(conn, adapter.said_by, f"{name}/", records, begins, now)
     elif adapter.dataset == "work_orders" and everything and adapter.reach is None:
-        told = [*records, *orders_gone(conn, adapter.source, records)]
+        told = [*records, *orders_gone(conn, adapter.source, adapter.resource, records)]
     elif adapter.dataset in DATED:
         date_undated(conn, plant, adapter.dataset, records, now)
     if told and not records:

@@ -114,7 +114,10 @@ def store_orders(
         elif any(before[name] != order[name] for name in _COMPARED_WITH):
             reported.append(order)
         known[key] = order
-        written[key] = {**order, "source": record.sent.get("source") or form.name}
+        written[key] = {
+            **order, "source": record.sent.get("source") or form.name,
+            "source_resource": record.sent.get("source_resource"),
+        }  # fmt: skip
         # A file may hold several versions of an order: each one that counted for a moment was stored.
         stored += 1
     if written:

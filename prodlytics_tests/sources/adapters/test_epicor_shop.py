@@ -86,6 +86,23 @@ def test_an_operation_is_an_order_of_its_machine_from_its_first_booking_to_its_l
     assert rows(plain_database, "SELECT reason FROM quarantine") == [("missing_field",)]
 
 
+def test_jobs_and_operations_do_not_take_each_other_for_deleted(plain_database: str) -> None:
+    kinetic = a_company(
+        job("000001"), job("000002"), JobOpers=[operation("000001", 10), operation("000002", 10)],
+        JobOpDtls=[detail("000001", 10, "R-1"), detail("000002", 10, "R-1")],
+    )  # fmt: skip
+    said = "SELECT work_order, operation, status FROM work_orders ORDER BY 1, 2"
+    with shop(kinetic) as plant:
+        for days in (0, 1, 2):
+            ask(plain_database, plant, KEYS, NOW + dt.timedelta(days=days))
+            assert {row[2] for row in rows(plain_database, said)} == {"open"}
+        del kinetic.jobs[0]
+        ask(plain_database, plant, KEYS, NOW + dt.timedelta(days=3))
+    assert rows(plain_database, said) == [
+        ("000001", "", "cancelled"), ("000001", "10", "cancelled"), ("000002", "", "open"), ("000002", "10", "open"),
+    ]  # fmt: skip
+
+
 def test_an_operation_that_began_in_the_hour_the_clocks_repeat_is_set_aside(plain_database: str) -> None:
     kinetic = a_company(
         job("000001"), JobOpers=[operation("000001", 10), operation("000001", 20)],
