@@ -8,12 +8,16 @@ savepoint and only a batch that meets a duplicate takes the slow way.
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
+
+from prodlytics.db.queries import sql
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +30,7 @@ Moment = tuple[str, dt.datetime]
 _TAG = ["machine_id", "metric_name", "native_code"]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PG_EPOCH_US = 946_684_800_000_000
+_MICROSECOND = dt.timedelta(microseconds=1)
 _QUARTER_US = 900_000_000
 _QUARTER = dt.timedelta(microseconds=_QUARTER_US)
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
@@ -131,6 +136,68 @@ def write_samples(
         else:
             return WriteResult(len(batch), 0, _no_conflicts(), _quarters(batch, block))
     return _write_compared(conn, batch, block)
+
+
+@dataclass(frozen=True)
+class Few:
+    """A small batch of samples none of which is in the store, as far as the caller knows.
+
+    Attributes:
+        rows: What `insert_few_samples` takes.
+        touched: As in `WriteResult`.
+    """
+
+    rows: list[tuple[object, ...]]
+    touched: set[Moment]
+
+
+def few_samples(
+    conn: psycopg.Connection[Any], batch: pd.DataFrame, *, ingested_at: dt.datetime, tags: TagIds
+) -> Few | None:
+    """A batch for one statement that stores it; None where that cannot: it says a time twice, or infinity.
+
+    Args:
+        conn: Open connection; asked only for tags that are new, which are made at once.
+        batch: Columns of `prodlytics.formats.sample`.
+        ingested_at: Our own clock.
+        tags: Tag ids known from earlier batches.
+    """
+    import numpy as np
+
+    block = _block(conn, batch, ingested_at, tags)
+    if block.says_a_time_twice() or np.isinf(block.value).any():
+        return None
+    lags = [None if lag != lag else int(lag) for lag in block.published_lag_us.tolist()]
+    numbers = [None if value != value else value for value in block.value.tolist()]
+    texts = [text if isinstance(text, str) else None for text in block.text.tolist()]
+    rows = list(
+        zip(
+            block.tag_id.tolist(), block.time_us.tolist(), numbers, texts, block.quality.tolist(), lags,
+            block.ingested_lag_us.tolist(), strict=True,
+        )
+    )  # fmt: skip
+    return Few(rows, _quarters(batch, block))
+
+
+def write_few(
+    conn: psycopg.Connection[Any],
+    few: Few,
+    concerned: Iterable[tuple[Sequence[str], Iterable[Moment]]],
+    cause: str,
+) -> None:
+    """Store a small batch and say what it concerns (`dirty.note_arrivals`), in one statement.
+
+    Raises:
+        UniqueViolation: A row was there all the same: nothing is stored.
+    """
+    arrivals = [
+        {"datasets": list(datasets), "machine_id": machine, "quarter_us": (at - _EPOCH) // _MICROSECOND}
+        for datasets, moments in concerned
+        for machine, at in sorted(moments)
+    ]
+    conn.execute(
+        sql("insert_few_samples"), {"samples": json.dumps(few.rows), "arrivals": json.dumps(arrivals), "cause": cause}
+    )
 
 
 def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: _Block) -> WriteResult:
@@ -298,7 +365,6 @@ def _merge(
     import pandas as pd
 
     from prodlytics.db.frames import microseconds, read
-    from prodlytics.db.queries import sql
 
     conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
     conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")

@@ -38,6 +38,11 @@ from prodlytics.sources.touched import concerned
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Of what comes live, for restatements.
+CAUSE = "live feed"
+#: Up to here a batch is one statement: COPY in a transaction is five round trips.
+FEW_SAMPLES = 200
+
 
 @dataclass
 class Written:
@@ -138,7 +143,7 @@ class Store:
 
     def _connection(self) -> psycopg.Connection[Any]:
         if self._conn is None:
-            conn = connect(self._url)
+            conn = connect(self._url, autocommit=True)
             try:
                 with watched(conn, self._patience_s):
                     self._begin(conn)
@@ -153,7 +158,6 @@ class Store:
             "SELECT pg_try_advisory_lock(hashtextextended('prodlytics/bridge/' || %s, 0))",
             (self._feeds.plant.plant,),
         ).fetchone()
-        conn.commit()
         if not held or not held[0]:
             raise AlreadyRunningError(
                 f"Another bridge feeds plant {self._feeds.plant.plant} into this database. Stop it first."
@@ -167,24 +171,36 @@ class Store:
     def _attempt(self, messages: Sequence[Message]) -> Written:
         """One transaction; two where messages came again for the first time."""
         try:
-            with watched(self._connection(), self._patience_s) as conn, conn.transaction():
-                written, read = self._write(conn, messages)
+            with watched(self._connection(), self._patience_s) as conn:
+                now = dt.datetime.now(dt.UTC)
+                read = self._feeds.parse(messages, now)
+                written = self._write_few(conn, read, now) or self._write(conn, read, now)
         except psycopg.errors.UniqueViolation:
             if not self._all_new:
                 raise
             self._all_new = False
             self._tags.forget()
             return self._attempt(messages)
+        written.rebirths |= read.rebirths
         self._all_new = not written.duplicates
         self._feeds.keep(read)
         return written
 
-    def _write(self, conn: psycopg.Connection[Any], messages: Sequence[Message]) -> tuple[Written, Read]:
-        now = dt.datetime.now(dt.UTC)
-        read = self._feeds.parse(messages, now)
-        written = store_parsed(conn, self._feeds.plant, read.parsed, now, self._tags, all_new=self._all_new)
-        written.rebirths |= read.rebirths
-        return written, read
+    def _write_few(self, conn: psycopg.Connection[Any], read: Read, now: dt.datetime) -> Written | None:
+        """A small batch in one statement, as nearly all are that come live; None where it takes more."""
+        good = [parsed.good for parsed in read.parsed if len(parsed.good)]
+        explained = any(len(parsed.bad) for parsed in read.parsed)
+        if not self._all_new or explained or len(good) != 1 or len(good[0]) > FEW_SAMPLES:
+            return None
+        few = telemetry.few_samples(conn, good[0], ingested_at=now, tags=self._tags)
+        if few is None:
+            return None
+        telemetry.write_few(conn, few, concerned(self._feeds.plant, few.touched, now), CAUSE)
+        return Written(len(good[0]), newest=_newest(good[0]), batches=good)
+
+    def _write(self, conn: psycopg.Connection[Any], read: Read, now: dt.datetime) -> Written:
+        with conn.transaction():
+            return store_parsed(conn, self._feeds.plant, read.parsed, now, self._tags, all_new=self._all_new)
 
     def _apart(self, messages: Sequence[Message], error: psycopg.Error) -> Written:
         """Find the message the database refuses, put it into quarantine and store the others."""
@@ -310,7 +326,7 @@ def store_parsed(
         touched |= result.touched
     for datasets, moments in concerned(plant, touched, now):
         if moments:
-            dirty.note_arrivals(conn, moments, datasets, "live feed")
+            dirty.note_arrivals(conn, moments, datasets, CAUSE)
     return written
 
 

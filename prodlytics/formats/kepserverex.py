@@ -22,7 +22,15 @@ import pandas as pd
 import pyarrow as pa
 
 from prodlytics.formats.judge import RawSamples, Rules, judge
-from prodlytics.formats.sample import GOOD_QUALITY, Floats, Parsed, UnreadableFileError, payload_of, shown
+from prodlytics.formats.sample import (
+    GOOD_QUALITY,
+    Floats,
+    Parsed,
+    UnreadableFileError,
+    categories_of,
+    payload_of,
+    shown,
+)
 from prodlytics.formats.times import Times, epoch_times, read_times
 from prodlytics.formats.values import not_finite, number_of, quality_of
 
@@ -257,7 +265,7 @@ def _named(batch: _Batch, row: int, content: Any, fields: Fields) -> dict[str, A
 def _frame(batch: _Batch, rules: Rules, origin: str) -> Parsed:
     count = len(batch.ids)
     codes, distinct = pd.factorize(np.array(batch.ids, dtype=object))
-    sent = pd.Categorical.from_codes(codes, categories=pd.Index(distinct, dtype=object))
+    sent = pd.Categorical.from_codes(codes, dtype=categories_of(distinct.tolist()))
     machine, metric = rules.names.tags(sent)
     problems = batch.problems
     quality = qualities_of(batch.qualities, problems)

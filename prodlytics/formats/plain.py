@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from prodlytics.formats.judge import RawSamples, Rules, judge
-from prodlytics.formats.sample import GOOD_QUALITY, NO_TIME, Parsed, shown
+from prodlytics.formats.sample import GOOD_QUALITY, NO_TIME, Parsed, categories_of, shown
 from prodlytics.formats.times import epoch_times
 from prodlytics.formats.values import not_finite, number_of
 
@@ -49,7 +49,7 @@ def parse_values(values: Sequence[Value], pattern: str, rules: Rules, origin: st
     matcher = _matcher(pattern)
     names = [_name(matcher, value.topic) for value in values]
     codes, distinct = pd.factorize(np.array(names, dtype=object))
-    sent = pd.Categorical.from_codes(codes, categories=pd.Index(distinct, dtype=object))
+    sent = pd.Categorical.from_codes(codes, dtype=categories_of(distinct.tolist()))
     machine, metric = rules.names.tags(sent)
     problems: dict[int, tuple[str, str]] = {}
     number = np.full(count, np.nan)

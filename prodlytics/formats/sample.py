@@ -36,6 +36,8 @@ GOOD_QUALITY, UNCERTAIN_QUALITY, BAD_QUALITY = 192, 64, 0
 #: numpy's own "not a time", so that an int64 array of microseconds can be viewed as datetime64.
 NO_TIME = np.iinfo(np.int64).min
 
+#: So many distinct texts of a column are few.
+_FEW = 16
 _UTC_TIME = pd.DatetimeTZDtype("us", "UTC")
 
 Ints = npt.NDArray[np.int64]
@@ -160,12 +162,24 @@ def recoded(sent: pd.Categorical, meanings: Sequence[str | None]) -> pd.Categori
     place = {meaning: code for code, meaning in enumerate(distinct)}
     # One place more than there are categories: code -1 (missing) finds it from the end.
     table = np.array([*(place[m] if m is not None else -1 for m in meanings), -1], dtype=np.int32)
-    return pd.Categorical.from_codes(table[sent.codes], categories=pd.Index(distinct, dtype=object))
+    return pd.Categorical.from_codes(table[sent.codes], dtype=categories_of(distinct))
+
+
+def categories_of(distinct: Sequence[str]) -> pd.CategoricalDtype:
+    """The type of a column of these texts, each different; few of them are made once, for the next small batch."""
+    if len(distinct) <= _FEW:
+        return _of_few(tuple(distinct))
+    return pd.CategoricalDtype(pd.Index(distinct, dtype=object))
 
 
 def constant(value: str, length: int) -> pd.Categorical:
     """A text column that says the same in every row."""
     return pd.Categorical.from_codes(np.zeros(length, dtype=np.int8), dtype=_only(value))
+
+
+@lru_cache(maxsize=4096)
+def _of_few(distinct: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index(list(distinct), dtype=object))
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodlytics.db.connect import connect
-from prodlytics.db.telemetry import WriteResult, write_samples
+from prodlytics.db.telemetry import TagIds, WriteResult, few_samples, write_few, write_samples
 from prodlytics_tests.db.samples import Row, batch
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -278,3 +278,53 @@ def test_writers_at_once_lose_nothing_and_count_each_sample_once(database: str) 
         thread.join()
     with connect(database) as conn:
         assert len(held(conn)) == len(everything) == sum(stored)
+
+
+def test_a_small_batch_in_one_statement_is_stored_as_by_the_usual_way(database: str) -> None:
+    """Every column to the bit, odd numbers and texts included, and what it concerns for each machine and quarter."""
+    after = NOON + dt.timedelta(minutes=20, microseconds=1)
+    odd = [0.1 + 0.2, -0.0, 1e308, 5e-324, 12345678901234567.0, -1.5]
+    rows: list[Row] = [("M1", f"T{nth}", "", NOON, value, None, 192, after) for nth, value in enumerate(odd)]
+    rows += [
+        ("M1", "T0", "", after, None, None, 0, None),
+        ("M2", "T0", "4711", NOON, None, 'quote " back \\ new\nline \u00e4\U0001f4a5 {NULL}', 192, NOON),
+        ("M2", "T1", "", NOON, 7.0, "NULL", 64, None),
+    ]
+    with connect(database, autocommit=True) as conn:
+        told = []
+        for write_one in (True, False):
+            conn.execute("TRUNCATE telemetry_sample, arrival")
+            if write_one:
+                few = few_samples(conn, batch(rows), ingested_at=INGESTED, tags=TagIds())
+                assert few is not None
+                touched = few.touched
+                write_few(conn, few, [(("states", "events"), touched), (("events",), {("M2", NOON)})], "live feed")
+                noted = conn.execute(
+                    "SELECT datasets, machine_id, quarter, cause FROM arrival ORDER BY 2, 3, 1"
+                ).fetchall()
+                assert noted == [
+                    (["states", "events"], "M1", NOON, "live feed"),
+                    (["states", "events"], "M1", NOON + dt.timedelta(minutes=15), "live feed"),
+                    (["events"], "M2", NOON, "live feed"),
+                    (["states", "events"], "M2", NOON, "live feed"),
+                ]
+                with pytest.raises(psycopg.errors.UniqueViolation):
+                    write_few(conn, few, [(("states",), touched)], "live feed")
+                assert len(conn.execute("SELECT FROM arrival").fetchall()) == 4
+            else:
+                with conn.transaction():
+                    assert write_samples(conn, batch(rows), ingested_at=INGESTED).touched == touched
+            stored = conn.execute(
+                "SELECT s.* FROM telemetry_sample s JOIN tag t USING (tag_id) ORDER BY 1, 2"
+            ).fetchall()
+            told.append([repr(row) for row in stored])
+    assert told[0] == told[1]
+    assert len(told[0]) == len(rows)
+
+
+def test_a_batch_that_one_statement_cannot_store_is_left_to_the_usual_way(plain_database: str) -> None:
+    twice: list[Row] = [("M1", "T", "", NOON, value, None, 192, None) for value in (1.0, 2.0)]
+    endless: list[Row] = [("M1", "T", "", NOON, float("inf"), None, 192, None)]
+    with connect(plain_database, autocommit=True) as conn:
+        for rows in (twice, endless):
+            assert few_samples(conn, batch(rows), ingested_at=INGESTED, tags=TagIds()) is None
