@@ -222,7 +222,10 @@ def simulate(
     seconds: Annotated[float | None, typer.Option("--for", min=0.1, help="Seconds; without it until Ctrl-C.")] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="drop-connection, duplicate, late, bad-json or unknown-machine, e.g. late=0.05 of messages."),
+        typer.Option(
+            help="drop-connection, duplicate, late, bad-json or unknown-machine, e.g. late=0.05 of messages; "
+            "counter-reset or counter-step-back, of a counter's readings; counter-rollover."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Chance; without it the plant's own.")] = None,
     story: Annotated[
