@@ -26,7 +26,9 @@ from prodlytics_tests.vendors.epicor import (
 )  # fmt: skip
 from prodlytics_tests.vendors.serving import Mishaps, serving
 
-TODAY = DAY.date().isoformat()
+#: Some days before the asking, so that a night shift is over whatever the hour of the day.
+SHIFT_DAY = DAY.date() - dt.timedelta(days=2)
+TODAY = SHIFT_DAY.isoformat()
 ZONE = landing_plant().zone
 ENTRIES = (
     "SELECT source_key, kind, machine_id, starts_at, ends_at, quantity, reject_quantity, rework_quantity, part_number,"
@@ -48,7 +50,7 @@ def shop(kinetic: Kinetic, **options: str) -> Iterator[Plant]:
 
 def at(hours: float, day: int = 0) -> dt.datetime:
     """Hours of the plant's clock on the day."""
-    local = dt.datetime.combine(DAY.date() + dt.timedelta(days=day), dt.time()) + dt.timedelta(hours=hours)
+    local = dt.datetime.combine(SHIFT_DAY + dt.timedelta(days=day), dt.time()) + dt.timedelta(hours=hours)
     return local.replace(tzinfo=ZONE).astimezone(dt.UTC)
 
 
