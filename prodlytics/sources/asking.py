@@ -83,8 +83,12 @@ def late(conn: psycopg.Connection[Any], plant: Plant, dataset: str, now: dt.date
         now: Our clock.
     """
     allowed = dt.timedelta(minutes=max(15, 2 * max((one.every_min for one in plant.connections), default=0)))
-    found = []
     names = {one.name for one in plant.connections}
+    asked = {source.partition("/")[0] for (source,) in conn.execute(sql("select_sync_sources")).fetchall()}
+    found = [
+        Late(name, f"{name} has never been asked: is its schedule ask_{name} running?", True)
+        for name in sorted(names - asked)
+    ]
     for source, succeeded, failed, problem in conn.execute(sql("select_sync_state"), {"dataset": dataset}).fetchall():
         if source.partition("/")[0] not in names:
             continue

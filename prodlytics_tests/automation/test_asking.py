@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 
 from prodlytics.assets.resources import Database
 from prodlytics.definitions import build_defs
+from prodlytics.sources.asking import late
 from prodlytics_tests.sources.adapters.test_business_central import KEYS, bc
+from prodlytics_tests.sources.adapters.vendor import NOW, connected
 from prodlytics_tests.sources.landing_place import rows
 from prodlytics_tests.vendors.business_central import BusinessCentral, line, order
-from prodlytics_tests.vendors.serving import Mishaps, a_login_page, secured
+from prodlytics_tests.vendors.serving import Mishap, Mishaps, a_login_page, secured
 
 
 @pytest.fixture
@@ -74,7 +77,8 @@ def test_a_system_that_gives_no_answer_is_a_failed_check_with_the_reason(
     """Whoever was read a moment ago needs eyes only; whoever was never read is an error."""
     job = definitions.get_job_def("ask_source")
     with dg.DagsterInstance.ephemeral() as instance:
-        mishaps.next("items", a_login_page())
+        # The first question for items is for the units of orders.
+        mishaps.next("items", Mishap(body=None), a_login_page())
         assert job.execute_in_process(config(), instance=instance).success
         passed, severity, says = check(instance, "part_costs")
         assert (passed, severity) == (False, "ERROR")
@@ -89,6 +93,15 @@ def test_a_system_that_gives_no_answer_is_a_failed_check_with_the_reason(
         passed, severity, says = check(instance, "work_orders")
         assert (passed, severity) == (False, "WARN")
         assert "bc/order_lines was last read at" in says
+
+
+def test_a_system_that_was_never_asked_is_an_error(plain_database: str, definitions: dg.Definitions) -> None:
+    plant = connected(name="bc", kind="business_central", url="http://127.0.0.1:1")
+    with psycopg.connect(plain_database) as conn:
+        (late_one,) = late(conn, plant, "part_costs", NOW)
+    assert (late_one.for_long, late_one.says) == (
+        True, "bc has never been asked: is its schedule ask_bc running?"
+    )  # fmt: skip
 
 
 def test_a_missing_secret_fails_the_check_of_everything_it_could_bring(

@@ -1,0 +1,2 @@
+-- Everything other systems and agents were read of.
+SELECT source FROM sync_state
