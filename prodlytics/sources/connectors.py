@@ -72,6 +72,8 @@ class Adapter(Protocol):
 class ReadWhole:
     """What adapters have in common whose system has no time of change to ask from: every pass reads all there is."""
 
+    dataset: Dataset
+    resource: str
     said_by: Literal["erp", "machinemetrics"] = "erp"
     overlap = dt.timedelta(0)
     reach: dt.timedelta | None = None
@@ -79,6 +81,14 @@ class ReadWhole:
 
     def __init__(self, connection: Connection) -> None:
         self.source, self.timezone = connection.name, connection.timezone
+
+    def pages(self, since: dt.datetime | None) -> Iterable[Any]:
+        """As `Adapter.pages`."""
+        raise NotImplementedError
+
+    def parse(self, page: Any) -> list[Mapping[str, object]]:
+        """As `Adapter.parse`."""
+        raise NotImplementedError
 
 
 def sync(conn: psycopg.Connection[Any], plant: Plant, adapter: Adapter, now: dt.datetime) -> Counts:

@@ -17,7 +17,7 @@ from prodlytics.plant.calendar import production_date_of, production_day
 from prodlytics.sources import odata
 from prodlytics.sources.ask import session
 from prodlytics.sources.connections import ConnectionSetupError
-from prodlytics.sources.connectors import Dataset, ReadWhole
+from prodlytics.sources.connectors import ReadWhole
 from prodlytics.sources.oauth import ClientCredentials
 from prodlytics.sources.standard_times import StandardTimes
 
@@ -89,20 +89,9 @@ class _Asked:
 class _Resource(ReadWhole):
     """What both resources have in common."""
 
-    dataset: Dataset
-    resource: str
-
     def __init__(self, connection: Connection, machines: Mapping[str, str], asked: _Asked) -> None:
         super().__init__(connection)
         self._machines, self._asked = machines, asked
-
-    def pages(self, since: dt.datetime | None) -> Iterable[Any]:
-        """As `Adapter.pages`."""
-        raise NotImplementedError
-
-    def parse(self, page: Any) -> list[Mapping[str, object]]:
-        """As `Adapter.parse`."""
-        raise NotImplementedError
 
     def _center(self, row: Mapping[str, Any]) -> str | None:
         """Our machine, where a row is of a machine center that is one."""

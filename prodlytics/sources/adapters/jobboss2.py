@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prodlytics.formats.names import MachineNames
 from prodlytics.sources.ask import SourceUnavailableError, session
 from prodlytics.sources.changed_there import entry_key
-from prodlytics.sources.connectors import Dataset, ReadWhole
+from prodlytics.sources.connectors import ReadWhole
 from prodlytics.sources.oauth import ClientCredentials
 from prodlytics.sources.standard_times import StandardTimes
 
@@ -105,20 +105,9 @@ class _Asked:
 class _Resource(ReadWhole):
     """What the resources have in common."""
 
-    dataset: Dataset
-    resource: str
-
     def __init__(self, connection: Connection, asked: _Asked) -> None:
         super().__init__(connection)
         self._asked = asked
-
-    def pages(self, since: dt.datetime | None) -> Iterable[Any]:
-        """As `Adapter.pages`."""
-        raise NotImplementedError
-
-    def parse(self, page: Any) -> list[Mapping[str, object]]:
-        """As `Adapter.parse`."""
-        raise NotImplementedError
 
     def _machine(self, row: Mapping[str, Any]) -> str | None:
         """Our machine of a work center; benches are none."""
