@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,16 +57,34 @@ class LandingPlace:
         self._folder = Path(self._root).resolve() if "file" in _protocols(self._fs) else None
 
     def check(self) -> None:
-        """Look whether the place is there, without listing it.
+        """Look whether the place is there and lets us in, without listing it.
 
         Raises:
             LandingUnavailable: It is not there or does not answer.
         """
         with _said(self.url):
-            if not self.is_there():
-                raise LandingUnavailable(
-                    f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
-                )
+            self._require()
+            if self._folder is None:
+                self._ask_for_container()
+
+    def _require(self) -> None:
+        if not self.is_there():
+            raise LandingUnavailable(
+                f"The landing place {self.url} does not exist: create it, or change PRODLYTICS_LANDING_URL."
+            )
+
+    def _ask_for_container(self) -> None:
+        """`exists` of a container says yes to every failure."""
+        from azure.core.exceptions import HttpResponseError
+
+        try:
+            self._fs.info(self._root.partition("/")[0])
+        except HttpResponseError as error:
+            # A token for the blobs alone may not look at the container.
+            if error.status_code != HTTPStatus.FORBIDDEN:
+                raise
+        except RuntimeError as error:  # adlfs hides Azure's errors in it
+            raise OSError(str(error)) from error
 
     def files(self) -> list[PlacedFile]:
         """Every finished file, by name.
@@ -73,8 +92,8 @@ class LandingPlace:
         Raises:
             LandingUnavailable: The place is not there or does not answer.
         """
-        self.check()
         with _said(self.url):
+            self._require()
             found = self._fs.find(self._root, detail=True)
         files = [self._placed(path, info) for path, info in found.items() if self._counts(path, info)]
         return sorted(files, key=lambda file: file.name)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.servers.azurite import BlobStorage
 from prodlytics_tests.servers.databases import empty_database
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.test_cli import prodlytics
@@ -117,3 +118,19 @@ def test_a_plant_file_that_is_wrong_names_its_line_and_the_rest_is_examined_all_
     assert "Connection refused" in problems[2]
     assert "very-secret" not in done.stdout + done.stderr
     assert "4 KB" not in done.stdout
+
+
+def test_a_container_is_asked_and_not_believed_to_be_there(azurite: BlobStorage, tmp_path: Path) -> None:
+    """A key that is not the right one shows only when something is read: to the container it looks like a token's."""
+    from azure.storage.blob import ContainerClient
+
+    ContainerClient.from_connection_string(azurite.connection_string, "plant").create_container()
+    for container, verdict in (("plant", "ok"), ("gone", "problem")):
+        url = f"abfs://{container}@{azurite.account}.dfs.core.windows.net"
+        done = prodlytics(
+            "doctor", "--json", home=tmp_path, PRODLYTICS_LANDING_URL=url, PRODLYTICS_ARCHIVE_URL=url,
+            AZURE_STORAGE_CONNECTION_STRING=azurite.connection_string,
+        )  # fmt: skip
+        found = findings(done)
+        assert (found["landing place"][0], found["archive"][0]) == (verdict, verdict), found
+        assert azurite.key not in done.stdout
