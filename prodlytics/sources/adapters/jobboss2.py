@@ -40,7 +40,11 @@ _STEP_STATUS = {
     "current": "open", "future": "open", "pending": "open", "open": "open", "hold": "open",
     "finished": "closed", "closed": "closed", "canceled": "cancelled", "cancelled": "cancelled",
 }  # fmt: skip
-_UNIT_MS = {"S": Decimal(1_000), "M": Decimal(60_000), "H": Decimal(3_600_000)}
+_UNIT_MS = {
+    **dict.fromkeys(("s", "sec", "seconds"), Decimal(1_000)),
+    **dict.fromkeys(("m", "min", "minutes"), Decimal(60_000)),
+    **dict.fromkeys(("h", "hr", "hours"), Decimal(3_600_000)),
+}
 
 Rows = list[dict[str, Any]]
 
@@ -245,16 +249,24 @@ class Standards(_Resource):
         )
 
     def parse(self, page: Rows) -> list[Mapping[str, object]]:
-        """One row where a cycle time begins to be another; none is one nobody has entered, or in an unknown unit."""
+        """One row where a cycle time begins to be another; one in a unit nobody described is passed on and refused."""
         standards = StandardTimes()
+        unknown: list[Mapping[str, object]] = []
         for step in page:
             machine, cycle = self._machine(step), step.get("cycleTime")
-            unit_ms = _UNIT_MS.get(str(step.get("cycleUnit") or "").strip().upper()[:1])
-            if machine is None or not isinstance(cycle, int | Decimal) or cycle <= 0 or unit_ms is None:
+            if machine is None or cycle in (None, 0):
                 continue
             begins = step.get("actualStartDate") or step.get("estimatedStartDate")
-            standards.add(step.get("partNumber"), machine, begins, step.get("jobNumber"), cycle * unit_ms)
-        return standards.rows()
+            unit_ms = _UNIT_MS.get(str(step.get("cycleUnit") or "").strip().lower())
+            if isinstance(cycle, int | Decimal) and unit_ms is not None:
+                standards.add(step.get("partNumber"), machine, begins, step.get("jobNumber"), cycle * unit_ms)
+            else:
+                said = f"{cycle} {step.get('cycleUnit') or 'of no unit'}"
+                unknown.append({
+                    "part_number": step.get("partNumber"), "machine_id": machine, "since": begins,
+                    "ideal_cycle_time_ms": said,
+                })  # fmt: skip
+        return [*standards.rows(), *unknown]
 
 
 _TICKET = (

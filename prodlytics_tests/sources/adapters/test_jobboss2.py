@@ -85,17 +85,27 @@ def test_jobs_steps_bookings_and_cycle_times(plain_database: str, plant: Plant) 
 
 
 @pytest.mark.parametrize(
-    ("cycle", "unit", "expected"),
-    [(12, "S", 12_000.0), (0.5, "m", 30_000.0), (0.01, "Hours", 36_000.0), (3, "P", None), (0, "M", None),
-     ("fast", "M", None)],
+    ("cycle", "unit", "expected", "refused"),
+    [(12, "S", 12_000.0, []), (0.5, "m", 30_000.0, []), (0.01, "Hours", 36_000.0, []), (0, "M", None, []),
+     (3, "Pcs/H", None, ["'3 Pcs/H' is not a number"]), (5, "MS", None, ["'5 MS' is not a number"]),
+     ("fast", "M", None, ["'fast M' is not a number"]), (5, None, None, ["'5 of no unit' is not a number"])],
 )  # fmt: skip
 def test_a_cycle_time_is_in_the_unit_it_says(
-    plain_database: str, plant: Plant, company: JobBoss, cycle: Any, unit: str, expected: float | None
+    plain_database: str,
+    plant: Plant,
+    company: JobBoss,
+    cycle: Any,
+    unit: str | None,
+    expected: float | None,
+    refused: list[str],
 ) -> None:
     company.lists["order-routings"] = [step(1, "1001-01", "PRESS1", cycleTime=cycle, cycleUnit=unit)]
     ask(plain_database, plant, KEYS)
     found = rows(plain_database, "SELECT ideal_cycle_time_ms FROM ideal_cycles")
     assert found == ([] if expected is None else [(expected,)])
+    said = [row[0] for row in rows(plain_database, "SELECT detail FROM quarantine WHERE origin = 'jb/standards'")]
+    assert len(said) == len(refused)
+    assert all(what in one for what, one in zip(refused, said, strict=True))
 
 
 def test_of_jobs_only_what_changed_is_read(
