@@ -13,6 +13,7 @@ from prodlytics.datasets.registry import DATASETS
 from prodlytics.definitions import build_defs
 from prodlytics.plant.load import load_plant
 from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.plant.small_plant import small_plant
 
 HEAVY = {
     "pandas", "pandera", "pyarrow", "sklearn", "shap", "prophet", "matplotlib", "azure", "dagster_azure", "adlfs",
@@ -27,6 +28,16 @@ def definitions() -> dg.Definitions:
 
 def test_definitions_are_loadable(definitions: dg.Definitions) -> None:
     assert dg.Definitions.validate_loadable(definitions) is None
+
+
+def test_definitions_of_a_plant_with_connections_are_loadable_as_well() -> None:
+    """Two of them: with a job for each schedule the code location of such a plant did not load."""
+    erp = {"name": "erp", "kind": "epicor", "url": "http://127.0.0.1:1", "options": {"company": "C"}}
+    plant = small_plant(connections=[erp, erp | {"name": "machines", "kind": "machinemetrics"}])
+    defined = build_defs(plant=plant)
+    assert dg.Definitions.validate_loadable(defined) is None
+    names = {schedule.name for schedule in defined.get_repository_def().schedule_defs}
+    assert {"ask_erp", "ask_machines"} <= names
 
 
 def test_asset_graph_is_as_agreed(definitions: dg.Definitions, snapshot: object) -> None:
