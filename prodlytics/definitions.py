@@ -88,7 +88,7 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             schedules.hourly_chain(plant, chain),
             schedules.daily_close(plant, close_day),
             schedules.nightly_pruning(plant, pruning),
-            *(schedules.asking(plant, asked.name) if asked else []),
+            *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],
         resources={"database": Database(), "places": Places(), **overrides},

@@ -31,7 +31,7 @@ def test_definitions_are_loadable(definitions: dg.Definitions) -> None:
 
 
 def test_definitions_of_a_plant_with_connections_are_loadable_as_well() -> None:
-    """Two of them: with a job for each schedule the code location of such a plant did not load."""
+    """An op and a job of one name run when they are called, but no code location that has them loads."""
     erp = {"name": "erp", "kind": "epicor", "url": "http://127.0.0.1:1", "options": {"company": "C"}}
     plant = small_plant(connections=[erp, erp | {"name": "machines", "kind": "machinemetrics"}])
     defined = build_defs(plant=plant)

@@ -79,16 +79,15 @@ def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Schedu
     return daily
 
 
-def asking(plant: Plant, job_name: str) -> list[dg.ScheduleDefinition]:
+def asking(plant: Plant, job: dg.JobDefinition) -> list[dg.ScheduleDefinition]:
     """One schedule for each connection of the plant file; a missed tick needs no replay, the cursor knows."""
     return [
         dg.ScheduleDefinition(
             name=f"ask_{connection.name}",
-            # By name: given the job itself, Dagster binds resources to a copy for each schedule and refuses the second.
-            job_name=job_name,
+            job=job,
             cron_schedule=f"*/{connection.every_min} * * * *",
             execution_timezone="UTC",
-            run_config={"ops": {"ask_source": {"config": {"connection": connection.name}}}},
+            run_config={"ops": {"ask_connection": {"config": {"connection": connection.name}}}},
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description=f"Asks {connection.name} ({connection.kind}) every {connection.every_min} minutes.",
         )

@@ -41,7 +41,7 @@ def definitions(
 
 
 def config(connection: str = "bc") -> dict[str, Any]:
-    return {"ops": {"ask_source": {"config": {"connection": connection}}}}
+    return {"ops": {"ask_connection": {"config": {"connection": connection}}}}
 
 
 def check(instance: dg.DagsterInstance, dataset: str) -> tuple[bool, str, str]:
