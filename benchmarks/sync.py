@@ -44,7 +44,9 @@ def main() -> None:
         database = embedded.ensure_running(home)
         try:
             migrate(database)
-            connection = Connection(name="erp", kind="epicor", url=f"{address}/kinetic", options={"company": COMPANY})
+            connection = Connection(
+                name="erp", kind="epicor", url=f"{address}/kinetic", options={"company": COMPANY, "resources": "jobs"}
+            )
             results = {"machine": machine(), "orders": ORDERS, **_measure(database, connection, erp)}
         finally:
             embedded.stop(home)
