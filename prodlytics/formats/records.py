@@ -112,6 +112,32 @@ def records_of(
     return records
 
 
+def new_or_changed(
+    records: Sequence[Record],
+    known: dict[tuple[Any, ...], tuple[Any, ...]],
+    form: LandingFormat,
+    key: Sequence[str],
+    value: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Rows that say something else than what is known, with their source; of a key said twice the last counts.
+
+    Args:
+        records: Sound records.
+        known: Key to value as stored; brought up to date.
+        form: Its name stands for the source where a record names none.
+        key: Fields that name a row.
+        value: Fields it says something by.
+    """
+    written = []
+    for record in records:
+        name = tuple(record.values[one] for one in key)
+        said = tuple(record.values[one] for one in value)
+        if known.get(name) != said:
+            known[name] = said
+            written.append({**record.values, "source": record.sent.get("source") or form.name})
+    return written
+
+
 def _columns(form: LandingFormat, fields: Sequence[RecordField]) -> dict[str, Column]:
     names = {one.name for one in fields} | {"source"}
     said = [*form.columns, *form.constants]

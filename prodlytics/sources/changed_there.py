@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from prodlytics.db.queries import sql
 from prodlytics.formats.records import Record
+from prodlytics.sources import landed_orders
 from prodlytics.sources.landed_entries import FIELDS
-from prodlytics.sources.landed_orders import ORDER_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ENTRY_COLUMNS = [field.name for field in FIELDS]
 #: When it was said, and by whom it was said to have changed, are no change of what was said.
 _COMPARED = [name for name in _ENTRY_COLUMNS if name not in ("source_key", "entered_at", "why")]
-_ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
+_ORDER_COLUMNS = [field.name for field in landed_orders.FIELDS]
 
 
 def entry_key(*parts: object) -> str:

@@ -1,6 +1,6 @@
 """From which day something holds that another system says without a date: costs, ideal cycles.
 
-Belongs here: dating what a pass brings. Does not belong here: storing it (`landed_orders.py`, `landed_cycles.py`). A
+Belongs here: dating what a pass brings. Does not belong here: storing it (`landed_costs.py`, `landed_cycles.py`). A
 landed file says the day itself: it may be loaded again, in any order.
 """
 

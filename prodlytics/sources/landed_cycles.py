@@ -11,7 +11,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from prodlytics.db.queries import sql
-from prodlytics.formats.records import Record, RecordField
+from prodlytics.formats.records import Record, RecordField, new_or_changed
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,15 +43,13 @@ def store(
     """Store cycles that are new or changed; the file or pass that comes last counts."""
     parts = sorted({record.values["part_number"] for record in records})
     found = conn.execute(sql("select_known_cycles"), {"parts": parts}).fetchall()
-    known = {(part, machine, since): cycle for part, machine, since, cycle in found}
-    written = []
+    known = {(part, machine, since): (cycle,) for part, machine, since, cycle in found}
     for record in records:
-        said = {**record.values, "ideal_cycle_time_ms": float(record.values["ideal_cycle_time_ms"])}
-        key = (said["part_number"], said["machine_id"], said["since"])
-        if known.get(key) == said["ideal_cycle_time_ms"]:
-            continue
-        known[key] = said["ideal_cycle_time_ms"]
-        written.append({**said, "source": record.sent.get("source") or form.name})
+        # The column is a float: 0.1 as the file says it would differ from it for ever.
+        record.values["ideal_cycle_time_ms"] = float(record.values["ideal_cycle_time_ms"])
+    written = new_or_changed(
+        records, known, form, key=("part_number", "machine_id", "since"), value=("ideal_cycle_time_ms",)
+    )
     if written:
         with conn.cursor() as cursor:
             cursor.executemany(sql("upsert_ideal_cycle"), written)

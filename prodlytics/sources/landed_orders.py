@@ -1,4 +1,4 @@
-"""Work orders and part costs from files: the newest version of each counts.
+"""Work orders from files and other systems: the newest version of each counts.
 
 Belongs here: which rows are sound, which of them are new or changed, and what has to be derived anew. Does not belong
 here: asking an ERP.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from prodlytics.plant.model import LandingFormat, Plant
 
-ORDER_FIELDS = (
+FIELDS = (
     RecordField("work_order", required=True),
     RecordField("operation"),
     RecordField("part_number"),
@@ -40,12 +40,6 @@ ORDER_FIELDS = (
     RecordField("source_modified_at", "time"),
     RecordField("order_unit"),
 )
-COST_FIELDS = (
-    RecordField("part_number", required=True),
-    RecordField("since", "date", required=True),
-    RecordField("material_cost_per_unit", "number", required=True),
-    RecordField("currency"),
-)
 _STATUS = {
     "open": "open",
     "released": "open",
@@ -55,7 +49,7 @@ _STATUS = {
     "cancelled": "cancelled",
     "canceled": "cancelled",
 }
-_ORDER_COLUMNS = [field.name for field in ORDER_FIELDS]
+_ORDER_COLUMNS = [field.name for field in FIELDS]
 #: What production and stops take from an order: only a change of these makes hours dirty.
 _DERIVED_FROM = ("machine_id", "part_number", "started_at", "ended_at")
 _DERIVED = ("downtime_events", "production_events", "reconciliation", "scrap_events", "oee_shift")
@@ -63,7 +57,7 @@ _DERIVED = ("downtime_events", "production_events", "reconciliation", "scrap_eve
 _COMPARED_WITH = ("completed_qty", "scrap_qty", "status", "source_modified_at")
 
 
-def check_order(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
+def check(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
     """Refuse an order whose status or span makes no sense."""
     order = record.values
     order["operation"] = order["operation"] or ""
@@ -77,14 +71,7 @@ def check_order(record: Record, plant: Plant, form: LandingFormat, now: dt.datet
         )
 
 
-def check_cost(record: Record, plant: Plant, form: LandingFormat, now: dt.datetime) -> None:
-    """Refuse a cost in another currency than the plant's: amounts are added up."""
-    currency = record.values["currency"] = record.values["currency"] or plant.currency
-    if currency != plant.currency:
-        record.refuse("other_currency", f"the amount is in {currency}, the plant counts in {plant.currency}")
-
-
-def store_orders(
+def store(
     conn: psycopg.Connection[Any],
     plant: Plant,
     records: list[Record],
@@ -156,36 +143,3 @@ def _spans(orders: list[dict[str, Any]], now: dt.datetime) -> pd.DataFrame:
         if order["machine_id"] and order["started_at"] and order["started_at"] <= now
     ]
     return pd.DataFrame(rows, columns=["machine_id", "starts_at", "ends_at"])
-
-
-def store_costs(
-    conn: psycopg.Connection[Any],
-    plant: Plant,
-    records: list[Record],
-    form: LandingFormat,
-    cause: str,
-    now: dt.datetime,
-) -> int:
-    """Store costs that are new or changed, and mark the scrap they are the cost of."""
-    parts = sorted({record.values["part_number"] for record in records})
-    known = {
-        (part, since): (cost, currency)
-        for part, since, cost, currency in conn.execute(sql("select_known_costs"), {"parts": parts}).fetchall()
-    }
-    written = []
-    for record in records:
-        cost = record.values
-        key, value = (cost["part_number"], cost["since"]), (cost["material_cost_per_unit"], cost["currency"])
-        if known.get(key) == value:
-            continue
-        known[key] = value
-        written.append({**cost, "source": record.sent.get("source") or form.name})
-    if written:
-        with conn.cursor() as cursor:
-            cursor.executemany(sql("upsert_part_cost"), written)
-        firsts = pd.DataFrame(written).groupby("part_number")["since"].min()
-        touched = conn.execute(
-            sql("select_scrap_moments"), {"parts": firsts.index.tolist(), "since": firsts.tolist()}
-        ).fetchall()
-        dirty.mark(conn, "scrap_events", touched, cause)
-    return len(written)

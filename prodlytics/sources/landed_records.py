@@ -1,7 +1,7 @@
 """Landed tables of records: what people said, orders, costs.
 
 Belongs here: the rows of one file or one sync, what of them is quarantined and the dirty marks, in the caller's
-transaction. Does not belong here: the rules of one dataset (`landed_entries.py`, `landed_orders.py`).
+transaction. Does not belong here: the rules of one dataset (`landed_<dataset>.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from prodlytics.db import locks, quarantine
 from prodlytics.formats.names import MachineNames
 from prodlytics.formats.records import Record, RecordField, read_records
-from prodlytics.sources import landed_cycles, landed_entries, landed_orders
+from prodlytics.sources import landed_costs, landed_cycles, landed_entries, landed_orders
 from prodlytics.sources.counts import Counts
 from prodlytics.sources.unpack import unpacked
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _DATASETS = {
     "operator_entries": (landed_entries.FIELDS, landed_entries.check, landed_entries.store),
-    "work_orders": (landed_orders.ORDER_FIELDS, landed_orders.check_order, landed_orders.store_orders),
-    "part_costs": (landed_orders.COST_FIELDS, landed_orders.check_cost, landed_orders.store_costs),
+    "work_orders": (landed_orders.FIELDS, landed_orders.check, landed_orders.store),
+    "part_costs": (landed_costs.FIELDS, landed_costs.check, landed_costs.store),
     "ideal_cycles": (landed_cycles.FIELDS, landed_cycles.check, landed_cycles.store),
 }
 

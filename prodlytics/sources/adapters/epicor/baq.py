@@ -9,9 +9,9 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from prodlytics.sources import landed_orders
 from prodlytics.sources.adapters.epicor.asked import Asked, Resource, Rows
 from prodlytics.sources.connections import ConnectionSetupError
-from prodlytics.sources.landed_orders import ORDER_FIELDS
 
 
 class Baq(Resource):
@@ -32,7 +32,7 @@ class Baq(Resource):
         """
         super().__init__(asked)
         self._columns, self._id = dict(columns), asked.options["baq"]
-        known = {field.name: field.required for field in ORDER_FIELDS}
+        known = {field.name: field.required for field in landed_orders.FIELDS}
         unknown = sorted(set(columns) - set(known))
         missing = [name for name, required in known.items() if required and name not in columns]
         if unknown or missing:
