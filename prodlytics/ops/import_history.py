@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from prodlytics.formats.mapping_file import MappingFileError, read_mapping
 from prodlytics.formats.sample import UnreadableFileError
 from prodlytics.formats.sheet import Sheet, read_sheets
 from prodlytics.formats.sheet_mapping import KINDS, NoTableError, Proposal, SheetMapping, What, propose
@@ -41,20 +40,12 @@ def load_mapping(file: Path) -> SheetMapping:
     Raises:
         ImportRefusedError: It is not there, or says something that is no mapping.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        raw = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-        return SheetMapping.model_validate(raw)
+        return read_mapping(file.read_bytes(), SheetMapping, file)
     except OSError as error:
         raise ImportRefusedError(f"The mapping {file} cannot be read: {error.strerror}.") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ImportRefusedError(f"The mapping {file} is not YAML: {str(error).splitlines()[0]}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ImportRefusedError(f"The mapping {file} is wrong at {where}: {first['msg']}.") from error
+    except MappingFileError as error:
+        raise ImportRefusedError(str(error)) from error
 
 
 def save_mapping(mapping: SheetMapping, file: Path) -> None:

@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from prodlytics.formats.mapping_file import MappingFileError, read_mapping
 from prodlytics.plant.values import Strict
 from prodlytics.sources.connections import ConnectionSetupError
 from prodlytics.sources.landed_records import fields_of
@@ -66,21 +67,14 @@ def load_mapping(name: str) -> Mapping:
     Raises:
         ConnectionSetupError: There is none, or it is wrong; one sentence.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     folder = resources.files(__package__) / "mappings"
     shipped = sorted(one.name.removesuffix(_SUFFIX) for one in folder.iterdir() if one.name.endswith(_SUFFIX))
+    file = folder / f"{name}{_SUFFIX}" if name in shipped else Path(name)
     try:
-        text = (folder / f"{name}{_SUFFIX}" if name in shipped else Path(name)).read_text(encoding="utf-8")
-        return Mapping.model_validate(YAML(typ="safe").load(text))
+        return read_mapping(file.read_bytes(), Mapping, name)
     except OSError as error:
         raise ConnectionSetupError(
             f"There is no mapping {name}: write {', '.join(shipped)}, or the path of a file."
         ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConnectionSetupError(f"The mapping {name} is not YAML: {str(error).splitlines()[0]}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConnectionSetupError(f"The mapping {name} is wrong at {where}: {first['msg']}.") from error
+    except MappingFileError as error:
+        raise ConnectionSetupError(str(error)) from error
