@@ -10,19 +10,10 @@ from azure.storage.blob import ContainerClient
 
 from prodlytics.sources.landing import LandingReport, load_pending
 from prodlytics_tests.formats.test_iot_hub import avro, in_base64, nested
-from prodlytics_tests.servers.azurite import BlobStorage
 from prodlytics_tests.sources.landing_place import assert_accounted, at, landing_plant, rows, samples
 
 PLANT = landing_plant(landing=[{"name": "hub", "match": "acme-hub/*", "layout": "iot_hub"}])
-URL = "abfs://telemetry"
-
-
-@pytest.fixture
-def container(azurite: BlobStorage, monkeypatch: pytest.MonkeyPatch) -> ContainerClient:
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
-    client = ContainerClient.from_connection_string(azurite.connection_string, "telemetry")
-    client.create_container()
-    return client
+URL = "abfs://incoming"
 
 
 def forwarded(*said: tuple[str, float, Any]) -> bytes:

@@ -10,18 +10,9 @@ from azure.storage.blob import ContainerClient
 
 from prodlytics.sources.landing import LandingReport, load_pending
 from prodlytics.sources.place import FileGoneError, LandingPlace, LandingUnavailable
-from prodlytics_tests.servers.azurite import BlobStorage
 from prodlytics_tests.sources.landing_place import kep, landing_plant, samples
 
 RUN = "AB.Press01.MachineState"
-
-
-@pytest.fixture
-def container(azurite: BlobStorage, monkeypatch: pytest.MonkeyPatch) -> ContainerClient:
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
-    client = ContainerClient.from_connection_string(azurite.connection_string, "incoming")
-    client.create_container()
-    return client
 
 
 def test_files_of_a_container_are_loaded_once(container: ContainerClient, plain_database: str) -> None:

@@ -11,18 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from prodlytics_tests.edge.agent import Agent, Observation, recorded
+from prodlytics_tests.edge.cloud.hub_rig import settings
 from prodlytics_tests.edge.rig import BridgeProcess, wait_until
 from prodlytics_tests.edge.test_mtconnect import cursor, settings_of, stored, truth
 from prodlytics_tests.edge.wire import Wire
-from prodlytics_tests.servers import iot_hub
-from prodlytics_tests.servers import mosquitto as mqtt_server
 from prodlytics_tests.servers.iot_hub import Hub
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with mqtt_server.running() as broker, iot_hub.running(broker, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
@@ -68,11 +61,10 @@ def test_agents_are_forwarded_without_a_database_and_stored_when_it_is_back(
     plant = tmp_path / "plant.yaml"
     cloud = {"urgent_s": 0.5, "batch_s": 1, "repeat_after_s": 86_400}
     plant.write_text(json.dumps(settings_of(agent) | {"cloud": cloud}))
-    settings = {"IOTHUB_CONNECTION_STRING": hub.connection_string(), "IOTHUB_CA_FILE": str(hub.ca)}
     shop, wire = agent.observations, Wire(plain_database)
     wire.cut()
     agent.seen = 60
-    running = BridgeProcess(0, wire.url, tmp_path / "home", plant, settings=settings | {"BRIDGE_PATIENCE_S": "2"})
+    running = BridgeProcess(0, wire.url, tmp_path / "home", plant, settings=settings(hub, BRIDGE_PATIENCE_S="2"))
     running.start()
     try:
         wait_until(lambda: len(hub.samples) > 20, f"what the agent knows: {running.log}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from prodlytics.db.unprivileged import identity
 from prodlytics.edge.cloud.hub import sas_token
 from prodlytics.settings import DEMO_PLANT
+from prodlytics_tests.edge.cloud.hub_rig import counts, settings
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, stored, wait_until
 from prodlytics_tests.edge.test_sparkplug import EdgeNode
 from prodlytics_tests.edge.wire import Wire
-from prodlytics_tests.servers import iot_hub
 from prodlytics_tests.servers import mosquitto as mqtt_server
 from prodlytics_tests.servers.certificates import make_certificate
 from prodlytics_tests.servers.iot_hub import DEVICE, Hub
@@ -29,26 +28,11 @@ from prodlytics_tests.servers.ports import free_port
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with mqtt_server.running() as broker, iot_hub.running(broker, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 def plant(tmp_path: Path) -> Path:
     """The demo plant in a hurry."""
     file = tmp_path / "plant.yaml"
     file.write_text(f"{DEMO_PLANT.read_text()}\ncloud: {{urgent_s: 0.5, batch_s: 1, dead_bands: {{Power_kW: 0.5}}}}\n")
     return file
-
-
-def settings(hub: Hub, **more: str) -> dict[str, str]:
-    return {"IOTHUB_CONNECTION_STRING": hub.connection_string(), "IOTHUB_CA_FILE": str(hub.ca), **more}
-
-
-def counts(hub: Hub) -> dict[int, float]:
-    """Part counts that the hub got: time in milliseconds to value."""
-    return {s["time_us"] // 1000: s["value"] for s in hub.samples if s["metric"] == "PartCountGood"}
 
 
 def states(machine: Machine, first: int, count: int) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,11 @@ import psycopg
 import pytest
 
 from prodlytics.settings import DEMO_PLANT
-from prodlytics_tests.edge.cloud.test_forwarding import counts, settings
+from prodlytics_tests.edge.cloud.hub_rig import counts, settings
 from prodlytics_tests.edge.rig import BridgeProcess, Machine, bridge, stored, wait_until
 from prodlytics_tests.edge.wire import Wire
-from prodlytics_tests.servers import iot_hub
-from prodlytics_tests.servers import mosquitto as mqtt_server
 from prodlytics_tests.servers.iot_hub import Hub
 from prodlytics_tests.servers.mosquitto import Broker
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with mqtt_server.running() as broker, iot_hub.running(broker, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
