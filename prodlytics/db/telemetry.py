@@ -1,8 +1,8 @@
 """Writing telemetry: samples into the narrow store, once each.
 
-Belongs here: tags, binary COPY built with numpy, and what happens when a sample is there already. Does not belong
-here: parsing. Measured: binary COPY built with numpy 789 k rows/s, always through ON CONFLICT 137 k; so COPY runs in a
-savepoint and only a batch that meets a duplicate takes the slow way.
+Belongs here: tags, and what happens when a sample is there already. Does not belong here: parsing, the bytes of a COPY
+(`sample_block.py`). Measured: binary COPY built with numpy 789 k rows/s, always through ON CONFLICT 137 k; so COPY runs
+in a savepoint and only a batch that meets a duplicate takes the slow way.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from prodlytics.db.queries import sql
+from prodlytics.db.sample_block import SampleBlock, copy_block
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,13 +30,9 @@ FROM_STORE = -1
 Moment = tuple[str, dt.datetime]
 _TAG = ["machine_id", "metric_name", "native_code"]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_PG_EPOCH_US = 946_684_800_000_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 _QUARTER_US = 900_000_000
 _QUARTER = dt.timedelta(microseconds=_QUARTER_US)
-_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
-_TRAILER = b"\xff\xff"
-_COLUMNS = "(tag_id, time, value, value_text, quality, published_lag_us, ingested_lag_us)"
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def write_samples(
     if not block.says_a_time_twice():
         try:
             with nullcontext() if all_new else conn.transaction():
-                _copy(conn, "telemetry_sample", block)
+                copy_block(conn, "telemetry_sample", block)
         except psycopg.errors.UniqueViolation:
             if all_new:
                 raise
@@ -200,7 +197,7 @@ def write_few(
     )
 
 
-def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: _Block) -> WriteResult:
+def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: SampleBlock) -> WriteResult:
     """The way for batches in which something is said twice, or that meet what is in the store."""
     import pandas as pd
 
@@ -211,7 +208,7 @@ def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: _
     block = block.picked(rows["row"].to_numpy())
     try:
         with conn.transaction():
-            _copy(conn, "telemetry_sample", block)
+            copy_block(conn, "telemetry_sample", block)
     except psycopg.errors.UniqueViolation:
         stored, touched, met_losers = _merge(conn, rows, block)
         losers = pd.concat([part for part in (losers, *met_losers) if len(part)] or [losers], ignore_index=True)
@@ -222,34 +219,7 @@ def _write_compared(conn: psycopg.Connection[Any], batch: pd.DataFrame, block: _
     return WriteResult(stored, len(batch) - stored - lost, conflicts, touched)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A batch as plain arrays in the order of the key: the index then grows at one place per tag, not everywhere.
-
-    Frames cost milliseconds a batch however small it is (9.5 ms against 1.5), which counts where samples arrive live.
-    """
-
-    order: npt.NDArray[np.int64]
-    tag_id: npt.NDArray[np.int32]
-    time_us: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    text: npt.NDArray[np.object_]
-    quality: npt.NDArray[np.int16]
-    published_lag_us: npt.NDArray[np.float64]
-    "NaN where nobody says when it was published."
-    ingested_lag_us: npt.NDArray[np.int64]
-
-    def says_a_time_twice(self) -> bool:
-        """Whether two rows have the same tag and time."""
-        same = (self.tag_id[1:] == self.tag_id[:-1]) & (self.time_us[1:] == self.time_us[:-1])
-        return bool(same.any())
-
-    def picked(self, which: npt.NDArray[Any]) -> _Block:
-        """Some of the rows, by mask or position."""
-        return _Block(*(getattr(self, field.name)[which] for field in fields(self)))
-
-
-def _block(conn: psycopg.Connection[Any], batch: pd.DataFrame, ingested_at: dt.datetime, tags: TagIds) -> _Block:
+def _block(conn: psycopg.Connection[Any], batch: pd.DataFrame, ingested_at: dt.datetime, tags: TagIds) -> SampleBlock:
     import numpy as np
 
     from prodlytics.db.frames import microseconds
@@ -259,7 +229,7 @@ def _block(conn: psycopg.Connection[Any], batch: pd.DataFrame, ingested_at: dt.d
     order = np.lexsort((time_us, tag_id))
     published = batch["published_at"]
     lag = np.where(published.isna().to_numpy(), np.nan, microseconds(published) - time_us)
-    return _Block(
+    return SampleBlock(
         order=order,
         tag_id=tag_id[order],
         time_us=time_us[order],
@@ -294,7 +264,7 @@ def _codes(column: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], int]:
     return code.astype(np.int64), len(names)
 
 
-def _quarters(batch: pd.DataFrame, block: _Block) -> set[Moment]:
+def _quarters(batch: pd.DataFrame, block: SampleBlock) -> set[Moment]:
     """`_touched` for a whole batch, from its arrays."""
     import numpy as np
 
@@ -352,7 +322,7 @@ def _explain(losers: pd.DataFrame) -> list[str]:
 
 
 def _merge(
-    conn: psycopg.Connection[Any], rows: pd.DataFrame, block: _Block
+    conn: psycopg.Connection[Any], rows: pd.DataFrame, block: SampleBlock
 ) -> tuple[int, set[Moment], list[pd.DataFrame]]:
     """The slow way: through a temporary table, because some rows are there already.
 
@@ -368,7 +338,7 @@ def _merge(
 
     conn.execute("DROP TABLE IF EXISTS pg_temp.incoming")
     conn.execute("CREATE TEMP TABLE incoming (LIKE telemetry_sample) ON COMMIT DROP")
-    _copy(conn, "incoming", block)
+    copy_block(conn, "incoming", block)
     conn.execute("ANALYZE pg_temp.incoming")
     bounds = {"first": rows["time"].min().to_pydatetime(), "last": rows["time"].max().to_pydatetime()}
     inserted = read(conn, sql("insert_new_samples"), bounds)
@@ -405,71 +375,3 @@ def _touched(machines: pd.Series[Any], times: pd.Series[Any]) -> set[Moment]:
 
     quarters = pd.DatetimeIndex(times.dt.floor("15min")).to_pydatetime()
     return {(str(machine), quarter) for machine, quarter in zip(machines, quarters, strict=True)}
-
-
-def _copy(conn: psycopg.Connection[Any], table: LiteralString, block: _Block) -> None:
-    """COPY rows in PostgreSQL's binary format: those without text in one numpy array, the few others one by one."""
-    import numpy as np
-    import pandas as pd
-
-    text = pd.notna(block.text)
-    has_value, has_lag = ~np.isnan(block.value), ~np.isnan(block.published_lag_us)
-    statement: LiteralString = "COPY " + table + " " + _COLUMNS + " FROM STDIN (FORMAT binary)"
-    parts = [_HEADER]
-    for value_there in (True, False):
-        for lag_there in (True, False):
-            chosen = ~text & (has_value == value_there) & (has_lag == lag_there)
-            if chosen.any():
-                part = block if chosen.all() else block.picked(chosen)
-                parts.append(_numeric_block(part, has_value=value_there, has_lag=lag_there))
-    if text.any():
-        parts += _text_blocks(block.picked(text))
-    with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        # One write: 200,000 small ones took as long as all else.
-        copy.write(b"".join([*parts, _TRAILER]))
-
-
-def _numeric_block(rows: _Block, *, has_value: bool, has_lag: bool) -> bytes:
-    import numpy as np
-
-    layout: list[tuple[str, str]] = [("n", ">i2"), ("l1", ">i4"), ("tag", ">i4"), ("l2", ">i4"), ("time", ">i8")]
-    layout += [("l3", ">i4"), *([("value", ">f8")] if has_value else []), ("l4", ">i4")]
-    layout += [("l5", ">i4"), ("quality", ">i2"), ("l6", ">i4"), *([("lag", ">i8")] if has_lag else [])]
-    layout += [("l7", ">i4"), ("ingested", ">i8")]
-    block = np.empty(len(rows.tag_id), dtype=np.dtype(layout))
-    block["n"] = 7
-    block["l1"], block["tag"] = 4, rows.tag_id
-    block["l2"], block["time"] = 8, rows.time_us - _PG_EPOCH_US
-    block["l3"] = 8 if has_value else -1
-    if has_value:
-        block["value"] = rows.value
-    block["l4"] = -1
-    block["l5"], block["quality"] = 2, rows.quality
-    block["l6"] = 8 if has_lag else -1
-    if has_lag:
-        block["lag"] = rows.published_lag_us
-    block["l7"], block["ingested"] = 8, rows.ingested_lag_us
-    return block.tobytes()
-
-
-def _text_blocks(rows: _Block) -> list[bytes]:
-    import struct
-
-    blocks = []
-    for tag, time_us, value, text, quality, lag, ingested in zip(
-        rows.tag_id.tolist(), rows.time_us.tolist(), rows.value.tolist(), rows.text.tolist(), rows.quality.tolist(),
-        rows.published_lag_us.tolist(), rows.ingested_lag_us.tolist(), strict=True,
-    ):  # fmt: skip
-        encoded = str(text).replace("\x00", "\ufffd").encode("utf-8", "replace")
-        number = struct.pack(">i", -1) if value != value else struct.pack(">id", 8, value)
-        published = struct.pack(">i", -1) if lag != lag else struct.pack(">iq", 8, int(lag))
-        blocks.append(
-            struct.pack(">hiiiq", 7, 4, tag, 8, time_us - _PG_EPOCH_US)
-            + number
-            + struct.pack(">i", len(encoded))
-            + encoded
-            + struct.pack(">ih", 2, quality)
-            + published
-            + struct.pack(">iq", 8, ingested)
-        )
-    return blocks
