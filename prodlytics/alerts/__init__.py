@@ -1,0 +1,1 @@
+"""Alerts: rules and the life of an alert. Delivery is in `notify`."""

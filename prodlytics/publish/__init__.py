@@ -1,0 +1,1 @@
+"""Aggregates for Azure SQL."""
