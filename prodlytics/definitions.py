@@ -13,6 +13,7 @@ import dagster as dg
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
+from prodlytics.assets.downtime_causes import downtime_causes
 from prodlytics.assets.downtime_events import downtime_events
 from prodlytics.assets.ideal_cycles import ideal_cycles
 from prodlytics.assets.kpi_rollup import kpi_rollup
@@ -22,6 +23,7 @@ from prodlytics.assets.machine_config import machine_config
 from prodlytics.assets.machine_states import machine_states
 from prodlytics.assets.machine_telemetry import machine_telemetry
 from prodlytics.assets.machine_time import machine_time
+from prodlytics.assets.model_registry import model_registry
 from prodlytics.assets.oee_hourly import oee_hourly
 from prodlytics.assets.oee_shift import oee_shift
 from prodlytics.assets.operator_entries import operator_entries, operator_entries_checks
@@ -34,6 +36,7 @@ from prodlytics.assets.resources import Database, Places
 from prodlytics.assets.scrap_events import scrap_events
 from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.sources import source_checks
+from prodlytics.assets.stop_features import stop_features
 from prodlytics.assets.work_orders import work_orders
 from prodlytics.automation import jobs, schedules, sensors
 from prodlytics.plant.load import load_plant
@@ -62,6 +65,9 @@ ASSETS = (
     reconciliation,
     live_oee,
     sensor_delivery,
+    stop_features,
+    model_registry,
+    downtime_causes,
     daily_report,
 )
 
@@ -78,15 +84,19 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     """
     plant = plant or load_plant(Settings().plant)
     chain, ingest, close_day = jobs.chain_job(plant), jobs.ingest_job(plant), jobs.close_day_job(plant)
+    insights, training = jobs.insights_job(plant), jobs.training_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     asked = jobs.ask_source_job(plant) if plant.connections else None
     return dg.Definitions(
         assets=[*(declare(plant) for declare in ASSETS), operator_entries(plant), *archive_assets(plant)],
         asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
-        jobs=[chain, ingest, close_day, entries, pruning, *([asked] if asked else [])],
+        jobs=[chain, ingest, insights, training, close_day, entries, pruning, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),
+            schedules.hourly_insights(plant, insights),
             schedules.daily_close(plant, close_day),
+            schedules.weekly_training(plant, training),
+            schedules.asked_for_training(plant, training),
             schedules.nightly_pruning(plant, pruning),
             *(schedules.asking(plant, asked) if asked else []),
         ],

@@ -14,7 +14,7 @@ import dagster as dg
 from prodlytics.assets.declare import asset_key, resolved
 from prodlytics.assets.resources import Database, Places
 from prodlytics.assets.sources import SOURCED, answers, ask
-from prodlytics.datasets.registry import DATASETS, DERIVED, ON_CLOSE
+from prodlytics.datasets.registry import DATASETS, DERIVED, INSIGHTS, ON_CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +60,26 @@ def ingest_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
         "ingest",
         selection=_keys(plant, ("machine_telemetry", "work_orders", "part_costs", "ideal_cycles")),
         description="Loads landed files; what they change is derived by the next chain.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def insights_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Causes and what else models say of a production day; apart from the chain, so that no model delays a KPI."""
+    return dg.define_asset_job(
+        "insights",
+        selection=_keys(plant, INSIGHTS),
+        description="What was known of each stop, and its likely cause.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def training_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Train all models on the latest 90 days."""
+    return dg.define_asset_job(
+        "train_models",
+        selection=_keys(plant, ("model_registry",)),
+        description="Trains, judges on later days beside baseline and the version in use, promotes what is better.",
         tags={"prodlytics/plant": plant.plant},
     )
 

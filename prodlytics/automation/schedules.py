@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from prodlytics.assets.declare import resolved
 from prodlytics.assets.resources import Database
-from prodlytics.datasets.registry import DERIVED, ON_CLOSE
+from prodlytics.datasets.registry import DERIVED, INSIGHTS, ON_CLOSE
 from prodlytics.partitions import production_days
 
 if TYPE_CHECKING:
@@ -48,6 +48,73 @@ def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.Sched
         return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
 
     return hourly
+
+
+def hourly_insights(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Insights every hour at minute 12, after the chain: the running day, the one just closed, and marked days."""
+
+    @dg.schedule(
+        name="hourly_insights",
+        job=job,
+        cron_schedule="12 * * * *",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Features and causes of the stops of the running day, and of days that changed.",
+    )
+    @resolved
+    def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
+        tick = context.scheduled_execution_time
+        days = production_days(plant)
+        wanted = {key for key in (key_of(days, moment) for moment in (tick - LOOK_BACK, tick)) if key is not None}
+        dirty = dirty_days(plant, database, INSIGHTS) - wanted
+        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
+
+    return hourly
+
+
+def weekly_training(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Training on Sunday at 04:30, away from the hour in which clocks change."""
+    return dg.ScheduleDefinition(
+        name="weekly_training",
+        job=job,
+        cron_schedule="30 4 * * 0",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        run_config=training_config(plant, "schedule"),
+        description="Trains all models on the latest 90 days.",
+    )
+
+
+def asked_for_training(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Training between Sundays where something asks for it: a new machine or part, answers that do not come true."""
+
+    @dg.schedule(
+        name="asked_for_training",
+        job=job,
+        cron_schedule="45 4 * * 1-6",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Looks each morning whether a model has to be trained before Sunday.",
+    )
+    @resolved
+    def asked(context: dg.ScheduleEvaluationContext, database: Database) -> dg.RunRequest | dg.SkipReason:
+        from prodlytics.assets.training_triggers import triggers
+
+        tick = context.scheduled_execution_time
+        with database.connect() as conn:
+            found = triggers(conn, tick)
+        if not found:
+            return dg.SkipReason("No new machine or part, and the answers came true.")
+        return dg.RunRequest(
+            run_key=tick.date().isoformat(), run_config=training_config(plant, ", ".join(sorted(found)))
+        )
+
+    return asked
+
+
+def training_config(plant: Plant, trigger: str) -> dict[str, Any]:
+    """Run configuration of the training job."""
+    return {"ops": {f"{plant.plant}__model_registry": {"config": {"trigger": trigger}}}}
 
 
 def daily_close(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:

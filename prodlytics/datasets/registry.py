@@ -96,7 +96,9 @@ _ALL = (
         ),
         required=_columns("time machine_id metric_name native_code quality source"),
         span=("time", "time"),
-        downstream=("production_events", "machine_states", "data_quality", "reconciliation", "sensor_delivery"),
+        downstream=_columns(
+            "production_events machine_states data_quality reconciliation sensor_delivery stop_features"
+        ),
         archived=True,
     ),
     Dataset(
@@ -112,7 +114,7 @@ _ALL = (
         required=_columns("source_key machine_id kind starts_at entered_by entered_at source"),
         span=("starts_at", "starts_at"),
         downstream=_columns(
-            "production_events machine_states downtime_events scrap_events data_quality reconciliation"
+            "production_events machine_states downtime_events scrap_events data_quality reconciliation stop_features"
         ),
         archived=True,
     ),
@@ -127,7 +129,7 @@ _ALL = (
             "source source_modified_at order_unit"
         ),
         required=_columns("work_order operation status source"),
-        downstream=("production_events", "oee_shift", "reconciliation"),
+        downstream=("production_events", "oee_shift", "reconciliation", "stop_features"),
     ),
     Dataset(
         name="part_costs",
@@ -161,7 +163,7 @@ _ALL = (
         overrides=(
             ("since", Field("timestamp", "Time of the counter sample before: the parts were made since then.")),
         ),
-        downstream=("scrap_events", "oee_hourly", "oee_shift", "reconciliation"),
+        downstream=("scrap_events", "oee_hourly", "oee_shift", "reconciliation", "stop_features"),
         archived=True,
     ),
     Dataset(
@@ -187,7 +189,7 @@ _ALL = (
         ),
         required=_columns("time_start machine_id stop_id stop_started_at as_of state bucket production_date"),
         span=("time_start", "time_end"),
-        downstream=("machine_time", "kpi_rollup", "data_quality", "daily_report"),
+        downstream=_columns("machine_time kpi_rollup data_quality stop_features downtime_causes daily_report"),
         archived=True,
     ),
     Dataset(
@@ -424,6 +426,56 @@ _ALL = (
         archived=True,
     ),
     Dataset(
+        name="stop_features",
+        group="insights",
+        description="What was known of a machine at the moment it stopped: the one basis of training and answers.",
+        key=("machine_id", "stop_started_at"),
+        columns=_columns(
+            "machine_id stop_started_at stop_id production_date feature_version state fault_code shift part_number "
+            "material work_order operator_id run_length_s previous_stop_s previous_cause stops_1h stops_24h "
+            "alarms_5min alarms_24h minutes_since_alarm hours_since_maintenance parts_5min rejects_1h sensors_60s "
+            "sensors_5min last_values fingerprint as_of"
+        ),
+        required=_columns(
+            "machine_id stop_started_at stop_id production_date feature_version state stops_1h stops_24h alarms_5min "
+            "alarms_24h parts_5min rejects_1h sensors_60s sensors_5min last_values fingerprint as_of"
+        ),
+        span=("stop_started_at", "stop_started_at"),
+        downstream=("downtime_causes",),
+        archived=True,
+    ),
+    Dataset(
+        name="downtime_causes",
+        group="insights",
+        description="The likely cause of each stop with its evidence, or that nobody can say; beside what people said.",
+        key=("machine_id", "stop_started_at"),
+        columns=_columns(
+            "machine_id stop_started_at stop_id production_date answered_by model_version cause confidence "
+            "probabilities evidence coded_category disagrees in_training null_reason fingerprint as_of"
+        ),
+        required=_columns(
+            "machine_id stop_started_at stop_id production_date answered_by cause probabilities evidence disagrees "
+            "in_training fingerprint as_of"
+        ),
+        span=("stop_started_at", "stop_started_at"),
+        archived=True,
+    ),
+    Dataset(
+        name="model_registry",
+        group="models",
+        description="Models: trained on what, how good beside their baseline on a later window, which one is in use.",
+        key=("model_name", "version"),
+        columns=_columns(
+            "model_name version status status_reason is_pinned algorithm trained_from trained_until judged_from "
+            "judged_until row_count features feature_version score_name score baseline_score champion_score metrics "
+            "data_fingerprint code_version training_trigger content_hash trained_at"
+        ),
+        required=_columns(
+            "model_name version status status_reason is_pinned algorithm trained_from trained_until row_count features "
+            "feature_version score_name metrics data_fingerprint code_version training_trigger trained_at"
+        ),
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -453,6 +505,9 @@ DERIVED: tuple[str, ...] = (
     "data_quality",
     "reconciliation",
 )
+
+#: Datasets computed after those, by production day too, in a job of their own: no model keeps a KPI waiting.
+INSIGHTS: tuple[str, ...] = ("stop_features", "downtime_causes")
 
 #: Datasets that are computed once a production day is over, and again when something they read has changed.
 ON_CLOSE: tuple[str, ...] = ("sensor_delivery", "daily_report")

@@ -37,7 +37,7 @@ class Trained:
         metrics: All figures, by name, those of the baseline among them.
         data_fingerprint: Hash of the training rows.
         training_trigger: Why it was trained: schedule, new_machine, new_part, accuracy, false_alarms, drift, by_hand.
-        content: Its bytes (`insights.store.to_bytes`).
+        content: Its bytes (`insights.store.to_bytes`); None where there was not enough data for a model.
     """
 
     model_name: str
@@ -56,8 +56,8 @@ class Trained:
     metrics: Mapping[str, Any]
     data_fingerprint: str
     training_trigger: str
-    content: bytes
-    content_hash: str
+    content: bytes | None
+    content_hash: str | None
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,26 @@ class Stored:
 
 def in_use(conn: psycopg.Connection[Any], model_name: str) -> Stored | None:
     """The version in use; None where no version ever beat its baseline."""
-    row = conn.execute(sql("select_model_in_use"), {"model_name": model_name}).fetchone()
+    return _stored(conn.execute(sql("select_model_in_use"), {"model_name": model_name}).fetchone())
+
+
+def of_version(conn: psycopg.Connection[Any], model_name: str, version: int) -> Stored | None:
+    """A version, in use or not; None if there is no such one."""
+    return _stored(conn.execute(sql("select_model_version"), {"model_name": model_name, "version": version}).fetchone())
+
+
+def last_verdict(conn: psycopg.Connection[Any], model_name: str) -> str | None:
+    """Why the model trained last is in use or not; None where none was ever trained."""
+    row = conn.execute(sql("select_newest_verdict"), {"model_name": model_name}).fetchone()
+    return None if row is None else str(row[2])
+
+
+def _stored(row: tuple[Any, ...] | None) -> Stored | None:
     if row is None:
         return None
-    name, version, is_pinned, features, *rest = row
-    return Stored(name, version, is_pinned, tuple(features), *rest)
+    name, version, is_pinned, features, feature_version, score, metrics, *rest = row
+    read = tuple(json.loads(features)), feature_version, score, json.loads(metrics)
+    return Stored(name, version, is_pinned, *read, *rest)
 
 
 def register(conn: psycopg.Connection[Any], trained: Trained, promoted: bool, why: str, code_version: str) -> int:
@@ -99,7 +114,8 @@ def register(conn: psycopg.Connection[Any], trained: Trained, promoted: bool, wh
     ).fetchone()
     if same is not None:
         return int(same[0])
-    conn.execute(sql("insert_model_file"), {**names, "content": trained.content})
+    if trained.content is not None:
+        conn.execute(sql("insert_model_file"), {**names, "content": trained.content})
     if promoted:
         conn.execute(sql("retire_model"), {**names, "why": "replaced by a better version"})
     row = conn.execute(
@@ -107,7 +123,7 @@ def register(conn: psycopg.Connection[Any], trained: Trained, promoted: bool, wh
         {
             **{name: value for name, value in vars(trained).items() if name != "content"},
             "features": json.dumps(list(trained.features)),
-            "metrics": json.dumps(dict(trained.metrics), default=str),
+            "metrics": json.dumps(dict(trained.metrics), default=str, sort_keys=True),
             "status": "champion" if promoted else "rejected",
             "why": why,
             "code_version": code_version,

@@ -13,10 +13,8 @@ import re
 import zipfile
 from typing import Any
 
-#: Types beyond skops' own list that our models are made of: the trees of forests and of boosting, and calibration.
+#: Types beyond skops' own list that our models are made of: the trees of forests and of boosting.
 TRUSTED = (
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )

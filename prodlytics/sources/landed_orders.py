@@ -52,7 +52,8 @@ _STATUS = {
 _ORDER_COLUMNS = [field.name for field in FIELDS]
 #: What production and stops take from an order: only a change of these makes hours dirty.
 _DERIVED_FROM = ("machine_id", "part_number", "started_at", "ended_at")
-_DERIVED = ("downtime_events", "production_events", "reconciliation", "scrap_events", "oee_shift")
+_DERIVED = ("downtime_events", "production_events", "reconciliation", "scrap_events", "oee_shift",
+            "stop_features")  # fmt: skip
 #: What is only compared with what was derived.
 _COMPARED_WITH = ("completed_qty", "scrap_qty", "status", "source_modified_at")
 

@@ -67,6 +67,7 @@ def test_a_file_becomes_samples_quarantine_books_and_marks(database: str, tmp_pa
         ("production_events", "Press01", DAY),
         ("reconciliation", "Press01", DAY),
         ("sensor_delivery", "Press01", DAY),
+        ("stop_features", "Press01", DAY),
     ]
     assert_accounted(database)
     assert waiting(database, tmp_path) == []
@@ -203,7 +204,7 @@ def test_parquet_arrives(database: str, tmp_path: Path, suffix: str) -> None:
     put(tmp_path, f"telemetry/a{suffix}", gzip.compress(data) if suffix.endswith("gz") else data)
     assert load(database, tmp_path) == LandingReport(1, 0, n, n, 0, 0)
     assert [row[2:4] for row in samples(database)] == [(at(i), float(i)) for i in range(n)]
-    assert len(rows(database, "SELECT FROM dirty_mark")) == 6 * 2
+    assert len(rows(database, "SELECT FROM dirty_mark")) == 7 * 2
 
 
 def test_a_machine_that_is_added_is_read_again(plain_database: str, tmp_path: Path) -> None:

@@ -17,19 +17,21 @@ CREATE TABLE model_registry (
     judged_from      timestamptz,
     judged_until     timestamptz,
     row_count        bigint NOT NULL CHECK (row_count >= 0),
-    features         jsonb NOT NULL,
+    features         text NOT NULL CHECK (jsonb_typeof(features::jsonb) = 'array'),
     feature_version  text NOT NULL,
     score_name       text NOT NULL,
     score            double precision,
     baseline_score   double precision,
     champion_score   double precision,
-    metrics          jsonb NOT NULL,
+    metrics          text NOT NULL CHECK (jsonb_typeof(metrics::jsonb) = 'object'),
     data_fingerprint text NOT NULL,
     code_version     text NOT NULL,
     training_trigger text NOT NULL,
-    content_hash     text NOT NULL REFERENCES model_file,
+    content_hash     text REFERENCES model_file,
     trained_at       timestamptz NOT NULL,
-    PRIMARY KEY (model_name, version)
+    PRIMARY KEY (model_name, version),
+    -- A training that had not enough data has no model; it is on record with what was missing.
+    CHECK (content_hash IS NOT NULL OR status = 'rejected')
 );
 CREATE UNIQUE INDEX model_registry_one_champion ON model_registry (model_name) WHERE status = 'champion';
 CREATE UNIQUE INDEX model_registry_one_pinned ON model_registry (model_name) WHERE is_pinned;
