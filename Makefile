@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench check lock clean
+.PHONY: demo test bench bench-ml check lock clean
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Prodlytics needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
@@ -34,6 +34,10 @@ bench: $(STAMP)
 	@$(BIN)/python -W ignore -m benchmarks.bridge $(QUICK)
 	@$(BIN)/python -W ignore -m benchmarks.kpi --days $(DAYS)
 	@$(BIN)/python -W ignore -m benchmarks.sync
+
+## How good the models are on real data, beside their baselines and the guide's protocol; benchmarks/results.
+bench-ml: $(STAMP)
+	@$(BIN)/python -W ignore -m benchmarks.ml_causes
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

@@ -23,7 +23,7 @@ from prodlytics.db.plant_settings import refuse_moved_installation
 from prodlytics.db.queries import sql
 from prodlytics.db.url import database_url
 from prodlytics.definitions import build_defs
-from prodlytics.ops.instance import dagster_environment
+from prodlytics.ops.instance import NotConfiguredError, dagster_environment
 from prodlytics.partitions import NoSuchDayError, production_days
 from prodlytics.plant.load import load_plant
 
@@ -188,6 +188,18 @@ def run_backfill(
     ]
     runner.outcome.unreadable = [f"{row['name']}: {row['error']}" for row in broken.to_dict("records")]
     return runner.outcome
+
+
+def train_now(settings: Settings) -> None:
+    """Train all models, as a run.
+
+    Raises:
+        NotConfiguredError: The run failed; the text says why.
+    """
+    with dagster_instance(settings) as instance:
+        runner = Runner(load_plant(settings.plant), instance)
+        if not runner.run("train_models"):
+            raise NotConfiguredError("; ".join(runner.outcome.errors))
 
 
 def compute_days(runner: Runner, first: dt.date, last: dt.date, say: Callable[[str], None]) -> None:

@@ -190,6 +190,27 @@ def what_if(
 
 
 @app.command()
+def models(
+    action: Annotated[str, typer.Argument(help="list, promote, pin, unpin or train.")] = "list",
+    model: Annotated[str | None, typer.Argument(help="E.g. downtime_causes.")] = None,
+    version: Annotated[int | None, typer.Argument(help="For promote and pin; an earlier one is the way back.")] = None,
+    why: Annotated[str | None, typer.Option(help="Why, for the record; needed to change what is in use.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who you are; without it your login.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show trained models with their scores, put one in use, fix it, or train now."""
+    from prodlytics.ops.models import act
+    from prodlytics.settings import Settings
+
+    if action == "train":
+        from prodlytics.backfill import train_now
+
+        train_now(Settings())
+    told = act(Settings(), action, model, version, why, by)
+    typer.echo(json.dumps(told.rows, default=str) if as_json else told.text)
+
+
+@app.command()
 def bridge() -> None:
     """Store what the MQTT broker sends; runs until it is told to stop."""
     from prodlytics.edge.service import run_bridge
@@ -334,6 +355,7 @@ def _exit_code(error: Exception) -> int | None:
 
     from prodlytics.db.connect import DatabaseUnavailable
     from prodlytics.db.migrate import MigrationError
+    from prodlytics.db.model_registry import NoSuchModelError
     from prodlytics.ops.explain import NoSuchHourError, NothingToExplainError
     from prodlytics.ops.instance import NotConfiguredError
     from prodlytics.ops.what_if import NoSuchQuestionError, NothingToAskError
@@ -347,7 +369,7 @@ def _exit_code(error: Exception) -> int | None:
         code = imports(error)
         if code is not None:
             return code
-    wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError | NoSuchQuestionError
+    wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError | NoSuchQuestionError | NoSuchModelError
     if isinstance(error, PlantFileError | ValidationError | InstallationChangedError | wrong_question):
         return ASKED_WRONGLY
     if isinstance(error, DatabaseUnavailable | MigrationError | NothingToExplainError | NothingToAskError):

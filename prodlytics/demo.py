@@ -68,6 +68,7 @@ def run_demo(settings: Settings, days: int) -> dict[str, Any]:
             _compute(runner, plant, days, step, timings)
             with _timed(timings, "late data"), step("late rows arrive: healing the days they change"):
                 _heal(runner, plant, late, Path(settings.landing_place), Database(url=url))
+            _learn(runner, plant, days, step, timings)
     with connect(url) as conn:
         summary = _summary(conn, plant, runner.outcome, settings, timings)
     _print(console, plant, summary, runner.outcome)
@@ -121,6 +122,18 @@ def _compute(runner: Runner, plant: Plant, days: int, step: Callable[..., Any], 
         with _timed(timings, name), step(text):
             if not runner.run(job, first=first, last=last):
                 raise NotConfiguredError("The demo did not finish: " + "; ".join(runner.outcome.errors))
+
+
+def _learn(runner: Runner, plant: Plant, days: int, step: Callable[..., Any], timings: dict[str, float]) -> None:
+    """What Sunday's training and the hourly insights do: describe all stops, learn, answer for the latest week."""
+    keys = production_days(plant).get_partition_keys()[-days:]
+    for name, text, job, first, last in (
+        ("features", "describing what was known at each stop", "insights", keys[0], keys[-1]),
+        ("training", "training models on it, judged on later days", "train_models", None, None),
+        ("answers", "likely causes of the latest week", "insights", keys[-7:][0], keys[-1]),
+    ):
+        with _timed(timings, name), step(text):
+            runner.run(job, first=first, last=last)
 
 
 def _heal(runner: Runner, plant: Plant, late: list[Path], landing: Path, database: Database) -> None:
