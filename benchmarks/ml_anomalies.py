@@ -215,10 +215,13 @@ def measure(data: Path) -> dict[str, Any]:
             **({"each": [asdict(one) for one in faults]} if method is ours else {}),
         }
         if method is ours:
-            flow = ("Volume Flow RateRMS", "Pressure")
-            results["skab"][name]["sensor"] = named(files, lambda one: flow if one.name.startswith("valve") else None)
+            results["skab"][name]["sensor"] = named(files, _sensors_of_valve)
             results["tep"][name]["sensor"] = named(faults, _sensors_of_fault)
     return results
+
+
+def _sensors_of_valve(one: File) -> tuple[str, ...] | None:
+    return ("Volume Flow RateRMS", "Pressure") if one.name.startswith("valve") else None
 
 
 def _sensors_of_fault(one: File) -> tuple[str, ...] | None:

@@ -22,7 +22,7 @@ from prodlytics.assets.checks import Check, plain_number, schema_check
 from prodlytics.assets.settings_version import version_of_run
 from prodlytics.assets.window import Window, day_edges, open_window
 from prodlytics.datasets.models import Validation, validate
-from prodlytics.datasets.registry import DATASETS, DERIVED, ON_CLOSE, Dataset
+from prodlytics.datasets.registry import DATASETS, DERIVED, INSIGHTS, ON_CLOSE, Dataset
 from prodlytics.db import dirty, locks, plant_settings, quarantine, replace
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _mark_neighbours(
 
 def marks_of_change(dataset: Dataset) -> list[str]:
     """What has to be done again when rows of a dataset change: derivations, its archive, the report."""
-    again = [target for target in dataset.downstream if target in (*DERIVED, *ON_CLOSE)]
+    again = [target for target in dataset.downstream if target in (*DERIVED, *INSIGHTS, *ON_CLOSE)]
     return [*again, *([f"archive/{dataset.name}"] if dataset.archived else [])]
 
 

@@ -12,7 +12,8 @@ channel that only drifts in the training time is left out and named (`windows.sw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Parameters:
     window: int = 20
     folds: int = 5
     on: float = 0.99
-    off: float = 0.70
+    off: float = 0.90
     min_swings: float = 8.0
     min_rows: int = 300
 
@@ -251,7 +252,7 @@ def _held_out(good: Floats, parameters: Parameters) -> Floats:
     edges = np.linspace(0, len(good), parameters.folds + 1).astype(int)
     rows = np.arange(len(good))
     found = np.empty(len(good))
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         others = good[(rows < first - parameters.window) | (rows >= last + parameters.window)]
         centre, scale, covariance = _usual_shape(others)
         found[first:last] = np.sqrt(_squared((good[first:last] - centre) / scale, covariance))
@@ -279,3 +280,23 @@ def _of_channel(standard: Floats, covariance: Floats, place: int, count: int) ->
     part = standard[:, both]
     solved = np.linalg.solve(covariance[np.ix_(both, both)], part.T).T
     return np.asarray((part * solved).sum(axis=1), dtype=np.float64)
+
+
+def with_later_levels(model: ProcessModel, later: Floats, parameters: Parameters) -> ProcessModel:
+    """The model with levels no lower than those of later normal operation (its distances): what drifted since counts.
+
+    Levels are never lowered: a quiet week is not what normal operation looks like.
+    """
+    known = later[~np.isnan(later)]
+    if len(known) < parameters.window * parameters.folds:
+        return model
+    on, off, tail_from = (float(np.quantile(known, share)) for share in (parameters.on, parameters.off, TAIL_FROM))
+    start = max(model.tail_from, tail_from)
+    excess = known[known > start] - start
+    return replace(
+        model,
+        on=max(model.on, on),
+        off=max(model.off, off),
+        tail_from=start,
+        tail_scale=max(model.tail_scale, float(excess.mean()) if len(excess) else 0.0),
+    )
