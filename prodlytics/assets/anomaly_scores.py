@@ -105,9 +105,10 @@ def _of_machine(
     until = max(window.start, window.cover_until)
     minutes = minutes_of_machine(conn, machine, settings, window.start - CONTEXT, until)
     model, version, why = _model_in_use(conn, machine, window.end)
+    warm = minutes.picked(minutes.warm)
     scored = None
     if model is not None:
-        scored = score(model, minutes.of(model.channels), minutes.segments, [str(part) for part in minutes.parts])
+        scored = score(model, warm.of(model.channels), warm.segments, [str(part) for part in warm.parts])
     limits = machine.vibration_limits
     base = vibration_baseline(conn, plant, machine, settings, until) if limits is not None else None
     found: list[dict[str, Any]] = []
@@ -119,10 +120,10 @@ def _of_machine(
         if model is None or scored is None:
             found.append(said.silent(day, "process", why))
         else:
-            found += said.process_rows(day, minutes, model, version, scored, settings)
+            found += said.process_rows(day, warm, model, version, scored, settings)
         before = counts[counts["production_date"] > date - dt.timedelta(days=HISTORY_DAYS)]
         before = before[before["production_date"] <= date]
-        found += said.scrap_rows(day, before, settings, _seen(minutes, model, scored))
+        found += said.scrap_rows(day, before, settings, _seen(warm, model, scored))
         if limits is not None:
             zones = Limits(limits.ab_mms, limits.bc_mms, limits.cd_mms)
             found += said.vibration_rows(day, minutes, zones, base, settings)
@@ -180,7 +181,7 @@ def _rare(rows: pd.DataFrame, accepted: float) -> Check:
     each = (by_machine["alarm_min"] / by_machine["judged_min"]).sort_values(ascending=False)
     worst = ", ".join(f"{machine} {value:.1%}" for machine, value in each.head(3).items())
     # Real trouble is in it as well: only far above what is accepted it says something about the models.
-    passed = share <= 5 * accepted
+    passed = share <= 2 * accepted
     return Check(
         "alarms_are_rare",
         passed,

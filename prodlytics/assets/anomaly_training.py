@@ -43,11 +43,11 @@ class Outcome:
 def parameters_for(settings: Anomalies) -> Parameters:
     """The process detector's parameters for the false alarms a plant accepts.
 
-    An alarm lasts longer than the distance stays above its level, so the level is set at a quarter of the share.
+    An alarm lasts longer than the distance stays above its level, so the level is set at a third of the share.
     """
     from prodlytics.insights.anomalies.process import Parameters
 
-    return Parameters(on=1.0 - settings.false_alarm_share / 4, min_rows=1_200)
+    return Parameters(on=1.0 - settings.false_alarm_share / 3, min_rows=1_200)
 
 
 def train_anomalies(

@@ -89,7 +89,7 @@ DEFAULT_HYPOTHESES = (
 class Anomalies(Strict):
     """Settings of the anomaly detectors; shares between 0 and 1."""
 
-    false_alarm_share: Share = 0.02
+    false_alarm_share: Share = 0.05
     "Of normal running time that may be in an alarm; a model that exceeds it later is not used."
     min_episode_min: Positive = 10
     ignored_metrics: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ MINUTE_US = 60_000_000
 HOLDS_MIN = 10
 #: A standstill longer than this ends a stretch: the machine cools, windows begin anew.
 STRETCH_BREAK_MIN = 30
+#: After such a standstill a machine warms up for so long: neither normal operation nor an anomaly of the process.
+WARM_UP_MIN = 60
 #: Before a failure the machine may already have been ill: not normal operation.
 BEFORE_FAILURE_MIN = 30
 
@@ -33,7 +35,8 @@ class Minutes:
         values: Minutes by channels, mean of what was sent; not a number where nothing is known.
         segments: Number of the stretch of each minute.
         parts: Part in work, or ''.
-        normal: Whether the minute may teach what is normal.
+        normal: Whether the minute may teach what is normal: warm, and not shortly before a failure.
+        warm: Whether the machine has warmed up after its last long standstill.
     """
 
     time: Ints
@@ -42,11 +45,18 @@ class Minutes:
     segments: Ints
     parts: npt.NDArray[np.object_]
     normal: npt.NDArray[np.bool_]
+    warm: npt.NDArray[np.bool_]
 
     def picked(self, rows: npt.NDArray[np.bool_]) -> Minutes:
         """Only these minutes."""
         return Minutes(
-            self.time[rows], self.values[rows], self.channels, self.segments[rows], self.parts[rows], self.normal[rows]
+            self.time[rows],
+            self.values[rows],
+            self.channels,
+            self.segments[rows],
+            self.parts[rows],
+            self.normal[rows],
+            self.warm[rows],
         )
 
     def of(self, channels: Sequence[str]) -> Floats:
@@ -76,14 +86,20 @@ def minutes_of(start_us: int, end_us: int, means: pd.DataFrame, ledger: pd.DataF
     held = pd.DataFrame(values).ffill(limit=HOLDS_MIN).to_numpy(dtype=np.float64)
     running = _running(start_us, count, ledger)
     rows = np.flatnonzero(running)
-    segments = np.cumsum(np.diff(rows, prepend=rows[:1]) > STRETCH_BREAK_MIN).astype(np.int64)
+    cold = np.diff(rows, prepend=rows[:1]) > STRETCH_BREAK_MIN
+    orders_begun = _orders_begun(start_us, count, orders)[rows]
+    # With another order the machine is set otherwise: a window over both is like neither.
+    segments = np.cumsum(cold | (np.diff(orders_begun, prepend=orders_begun[:1]) != 0)).astype(np.int64)
+    since = rows[np.maximum.accumulate(np.where(cold, np.arange(len(rows)), 0))] if len(rows) else rows
+    warm = rows - since >= WARM_UP_MIN
     return Minutes(
         time=np.asarray(start_us + rows * MINUTE_US, dtype=np.int64),
         values=held[rows],
         channels=channels,
         segments=segments,
         parts=_parts(start_us, count, orders)[rows],
-        normal=~_before_failures(start_us, count, ledger)[rows],
+        normal=warm & ~_before_failures(start_us, count, ledger)[rows],
+        warm=warm,
     )
 
 
@@ -124,3 +140,10 @@ def _parts(start_us: int, count: int, orders: pd.DataFrame) -> npt.NDArray[np.ob
         last = count if pd.isna(end) else max(0, (int(end.value) // 1_000 - start_us) // MINUTE_US)
         found[first:last] = part
     return found
+
+
+def _orders_begun(start_us: int, count: int, orders: pd.DataFrame) -> Ints:
+    """How many orders began before each minute."""
+    known = orders.loc[orders["started_at"].notna(), "started_at"]
+    begins = np.sort(_us(known)) if len(known) else np.zeros(0, dtype=np.int64)
+    return np.asarray(np.searchsorted(begins, start_us + np.arange(count) * MINUTE_US, side="right"), dtype=np.int64)

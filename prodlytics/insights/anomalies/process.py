@@ -260,7 +260,7 @@ def _held_out(good: Floats, parameters: Parameters) -> Floats:
 
 
 def _squared(standard: Floats, covariance: Floats) -> Floats:
-    """Squared Mahalanobis distance; of a row with missing features that of the others, scaled to all of them."""
+    """Squared Mahalanobis distance; of a row with missing features what is as unlikely of all as that of the others."""
     missing = np.isnan(standard)
     found: Floats = np.full(len(standard), np.nan)
     for pattern in np.unique(missing, axis=0):
@@ -270,8 +270,17 @@ def _squared(standard: Floats, covariance: Floats) -> Floats:
             continue
         part = standard[np.ix_(rows, known)]
         solved = np.linalg.solve(covariance[np.ix_(known, known)], part.T).T
-        found[rows] = (part * solved).sum(axis=1) * (len(pattern) / known.sum())
+        found[rows] = _as_of(np.asarray((part * solved).sum(axis=1)), int(known.sum()), len(pattern))
     return found
+
+
+def _as_of(squared: Floats, known: int, wanted: int) -> Floats:
+    """A chi-squared value of some degrees of freedom as the one of others with its tail (Wilson and Hilferty 1931)."""
+    if known == wanted:
+        return squared
+    mine, theirs = 2 / (9 * known), 2 / (9 * wanted)
+    normal = (np.cbrt(squared / known) - (1 - mine)) / np.sqrt(mine)
+    return np.asarray(wanted * np.maximum(1 - theirs + normal * np.sqrt(theirs), 0.0) ** 3, dtype=np.float64)
 
 
 def _of_channel(standard: Floats, covariance: Floats, place: int, count: int) -> Floats:
