@@ -38,6 +38,7 @@ bench: $(STAMP)
 ## How good the models are on real data, beside their baselines and the guide's protocol; benchmarks/results.
 bench-ml: $(STAMP)
 	@$(BIN)/python -W ignore -m benchmarks.ml_causes
+	@$(BIN)/python -W ignore -m benchmarks.ml_anomalies
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from prodlytics.assets.anomaly_scores import anomaly_scores
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
@@ -68,6 +69,7 @@ ASSETS = (
     stop_features,
     model_registry,
     downtime_causes,
+    anomaly_scores,
     daily_report,
 )
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from prodlytics.insights.promotion import Verdict
     from prodlytics.plant.model import Plant
 
-    #: Reads, trains and judges; each model with its verdict, not yet stored.
-    Trainer = Callable[[psycopg.Connection, Plant, dt.datetime, str], list[tuple[Trained, Verdict]]]
+    #: Reads, trains, judges and registers, in the caller's transaction; the verdict of each model by its name.
+    Trainer = Callable[[psycopg.Connection, Plant, dt.datetime, str], dict[str, str]]
 
 #: Trained on the latest so many days.
 TRAINING_WINDOW = dt.timedelta(days=90)
@@ -68,14 +68,12 @@ def train(
     """Train models (all without a list) on the 90 days before `now`, and store each with its verdict."""
     from prodlytics.db import model_registry as registry
 
-    told = {}
+    told: dict[str, str] = {}
     for name, trainer in TRAINERS.items():
         if models and name not in models:
             continue
-        for trained, verdict in trainer(conn, plant, now, trigger):
-            with conn.transaction():
-                registry.register(conn, trained, verdict.promoted, verdict.why, __version__)
-            told[trained.model_name] = verdict.why
+        with conn.transaction():
+            told.update(trainer(conn, plant, now, trigger))
     in_use = [row for row in registry.versions(conn) if row["status"] == "champion"]
     conn.commit()
     return dg.MaterializeResult(
@@ -107,10 +105,23 @@ def _beats(in_use: list[dict[str, Any]], told: dict[str, str]) -> Check:
     )
 
 
-def train_downtime_causes(
-    conn: psycopg.Connection, plant: Plant, now: dt.datetime, trigger: str
-) -> list[tuple[Trained, Verdict]]:
+def train_downtime_causes(conn: psycopg.Connection, plant: Plant, now: dt.datetime, trigger: str) -> dict[str, str]:
     """Train the model of causes on the stops of the latest 90 days that were named."""
+    from prodlytics.db import model_registry as registry
+
+    trained, verdict = _causes(conn, plant, now, trigger)
+    registry.register(conn, trained, verdict.promoted, verdict.why, __version__)
+    return {trained.model_name: verdict.why}
+
+
+def train_anomaly_process(conn: psycopg.Connection, plant: Plant, now: dt.datetime, trigger: str) -> dict[str, str]:
+    """Train the process model of each machine on its normal operation of the latest 90 days."""
+    from prodlytics.assets.anomaly_training import train_anomalies
+
+    return {one.model_name: one.why for one in train_anomalies(conn, plant, now, trigger)}
+
+
+def _causes(conn: psycopg.Connection, plant: Plant, now: dt.datetime, trigger: str) -> tuple[Trained, Verdict]:
     from prodlytics.db import model_registry as registry
     from prodlytics.db.frames import read_many
     from prodlytics.db.queries import sql
@@ -144,7 +155,7 @@ def train_downtime_causes(
             row_count=len(rows), features=(), score=None, baseline_score=None, champion_score=None,
             metrics={"named_stops": counts_by_cause(causes)}, content=None, content_hash=None,
         )  # fmt: skip
-        return [(nothing, Verdict(False, done.missing))]
+        return nothing, Verdict(False, done.missing)
     champion = registry.in_use(conn, CAUSES)
     against = None if champion is None else _on_same_window(champion, rows, causes, days, done)
     trained_from, trained_until = window_of(rows, done.parts.fit | done.parts.calibrate)
@@ -158,7 +169,7 @@ def train_downtime_causes(
         content_hash=digest,
     )  # fmt: skip
     pinned = champion is not None and champion.is_pinned
-    return [(trained, decide(SCORE_NAME, done.score, 0.0, against, margin=done.margin, pinned=pinned))]
+    return trained, decide(SCORE_NAME, done.score, 0.0, against, margin=done.margin, pinned=pinned)
 
 
 def _on_same_window(champion: Any, rows: Any, causes: Any, days: Any, done: Any) -> float | None:
@@ -176,4 +187,4 @@ def _on_same_window(champion: Any, rows: Any, causes: Any, days: Any, done: Any)
 
 
 #: Every model, by the name it is asked for.
-TRAINERS: dict[str, Trainer] = {CAUSES: train_downtime_causes}
+TRAINERS: dict[str, Trainer] = {CAUSES: train_downtime_causes, "anomaly_process": train_anomaly_process}

@@ -97,7 +97,7 @@ _ALL = (
         required=_columns("time machine_id metric_name native_code quality source"),
         span=("time", "time"),
         downstream=_columns(
-            "production_events machine_states data_quality reconciliation sensor_delivery stop_features"
+            "production_events machine_states data_quality reconciliation sensor_delivery stop_features anomaly_scores"
         ),
         archived=True,
     ),
@@ -216,7 +216,7 @@ _ALL = (
         ),
         required=_columns("machine_id starts_at ends_at bucket plan state production_date time_bucket as_of"),
         span=("starts_at", "ends_at"),
-        downstream=("oee_hourly", "oee_shift", "losses", "data_quality", "sensor_delivery"),
+        downstream=_columns("oee_hourly oee_shift losses data_quality sensor_delivery anomaly_scores"),
         archived=True,
     ),
     Dataset(
@@ -268,7 +268,7 @@ _ALL = (
             ("starts_at", Field("timestamp", "First instant of the row's time; it need not be in one piece.")),
             ("ends_at", Field("timestamp", "Last instant of the row's time, excluded.")),
         ),
-        downstream=("kpi_rollup", "losses", "data_quality", "reconciliation"),
+        downstream=("kpi_rollup", "losses", "data_quality", "reconciliation", "anomaly_scores"),
         archived=True,
     ),
     Dataset(
@@ -476,6 +476,28 @@ _ALL = (
         ),
     ),
     Dataset(
+        name="anomaly_scores",
+        group="insights",
+        description="Episodes in which a machine did not run, scrap or vibrate as usual, with what stands out and why.",
+        key=("machine_id", "production_date", "detector", "episode"),
+        columns=_columns(
+            "machine_id production_date detector episode starts_at ends_at is_open part_number shift severity "
+            "tail_probability anomaly_score duration_min judged_min alarm_min piece_count reject_count "
+            "expected_reject_count vibration_zone vibration_level_mms vibration_baseline_mms contributors hypotheses "
+            "model_version null_reason as_of"
+        ),
+        required=_columns(
+            "machine_id production_date detector episode starts_at ends_at is_open contributors hypotheses as_of"
+        ),
+        span=("starts_at", "ends_at"),
+        overrides=(
+            ("null_reason", Field("text", "Why nothing was judged, with how many are missing.")),
+            ("is_open", Field("boolean", "It lasted to the end of what was known.")),
+        ),
+        downstream=("daily_report",),
+        archived=True,
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -507,7 +529,7 @@ DERIVED: tuple[str, ...] = (
 )
 
 #: Datasets computed after those, by production day too, in a job of their own: no model keeps a KPI waiting.
-INSIGHTS: tuple[str, ...] = ("stop_features", "downtime_causes")
+INSIGHTS: tuple[str, ...] = ("stop_features", "downtime_causes", "anomaly_scores")
 
 #: Datasets that are computed once a production day is over, and again when something they read has changed.
 ON_CLOSE: tuple[str, ...] = ("sensor_delivery", "daily_report")

@@ -22,9 +22,20 @@ from prodlytics.plant.values import ALWAYS
 
 #: Set at installation: every stored production day would mean something else.
 FIXED = ("plant", "timezone", "day_boundary")
-#: What no derivation of stored days reads: who is written to, how files are read, the simulator's story.
+#: What no derivation of stored days reads: who is written to, how files are read, the simulator's story; and how
+#: anomalies are judged, which counts from the next scoring on.
 NOT_COMPARED = frozenset(
-    {"contacts", "landing", "feeds", "agents", "cloud", "connections", "simulation", "report_after_boundary_min"}
+    {
+        "contacts",
+        "landing",
+        "feeds",
+        "agents",
+        "cloud",
+        "connections",
+        "simulation",
+        "report_after_boundary_min",
+        "anomalies",
+    }
 )
 #: Dataset with one row for the whole plant, and what stands for the machine there.
 REPORT, WHOLE_PLANT = "daily_report", "*"

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from prodlytics.plant.anomalies import Anomalies
 from prodlytics.plant.cloud import Cloud
 from prodlytics.plant.connection import Connection
 from prodlytics.plant.people import Contact, Supervisor
@@ -394,6 +395,7 @@ class Plant(Strict):
     scrap_categories: tuple[ScrapCategory, ...] = ()
     convention: Convention = Convention()
     thresholds: Thresholds = Thresholds()
+    anomalies: Anomalies = Anomalies()
     supervisors: tuple[Supervisor, ...] = ()
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()

@@ -15,7 +15,7 @@ from prodlytics.plant.model import Plant
 Moment = tuple[str, dt.datetime]
 #: What has to be done anew where samples arrived.
 DERIVED = ("archive/machine_telemetry", "data_quality", "machine_states", "production_events", "reconciliation",
-           "sensor_delivery", "stop_features")  # fmt: skip
+           "sensor_delivery", "stop_features", "anomaly_scores")  # fmt: skip
 
 
 def concerned(plant: Plant, touched: set[Moment], now: dt.datetime) -> Iterator[tuple[tuple[str, ...], set[Moment]]]:

@@ -61,6 +61,7 @@ def test_a_file_becomes_samples_quarantine_books_and_marks(database: str, tmp_pa
     ]
     assert rows(database, "SELECT first_time, last_time, error FROM landed_file") == [(at(0), at(1), None)]
     assert rows(database, "SELECT dataset, machine_id, quarter FROM dirty_mark ORDER BY 1") == [
+        ("anomaly_scores", "Press01", DAY),
         ("archive/machine_telemetry", "Press01", DAY),
         ("data_quality", "Press01", DAY),
         ("machine_states", "Press01", DAY),
@@ -204,7 +205,7 @@ def test_parquet_arrives(database: str, tmp_path: Path, suffix: str) -> None:
     put(tmp_path, f"telemetry/a{suffix}", gzip.compress(data) if suffix.endswith("gz") else data)
     assert load(database, tmp_path) == LandingReport(1, 0, n, n, 0, 0)
     assert [row[2:4] for row in samples(database)] == [(at(i), float(i)) for i in range(n)]
-    assert len(rows(database, "SELECT FROM dirty_mark")) == 7 * 2
+    assert len(rows(database, "SELECT FROM dirty_mark")) == 8 * 2
 
 
 def test_a_machine_that_is_added_is_read_again(plain_database: str, tmp_path: Path) -> None:

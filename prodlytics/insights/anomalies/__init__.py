@@ -1,0 +1,1 @@
+"""Anomalies, pure: process residuals, scrap counts, vibration; episodes, contributors, hypotheses. Takes arrays."""

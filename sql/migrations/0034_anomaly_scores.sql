@@ -1,0 +1,31 @@
+-- Episodes in which a machine did not run, scrap or vibrate as usual; episode 0 sums machine, detector and day up.
+CREATE TABLE anomaly_scores (
+    machine_id             text NOT NULL,
+    production_date        date NOT NULL,
+    detector               text NOT NULL CHECK (detector IN ('process', 'scrap', 'vibration')),
+    episode                integer NOT NULL CHECK (episode >= 0),
+    starts_at              timestamptz NOT NULL,
+    ends_at                timestamptz NOT NULL CHECK (ends_at > starts_at),
+    is_open                boolean NOT NULL,
+    part_number            text,
+    shift                  text,
+    severity               text CHECK (severity IN ('low', 'medium', 'high')),
+    tail_probability       double precision CHECK (tail_probability BETWEEN 0 AND 1),
+    anomaly_score          double precision,
+    duration_min           double precision,
+    judged_min             double precision,
+    alarm_min              double precision,
+    piece_count            numeric,
+    reject_count           numeric,
+    expected_reject_count  double precision,
+    vibration_zone         text CHECK (vibration_zone IN ('A', 'B', 'C', 'D')),
+    vibration_level_mms    double precision,
+    vibration_baseline_mms double precision,
+    contributors           text NOT NULL,
+    hypotheses             text NOT NULL,
+    model_version          integer,
+    null_reason            text,
+    as_of                  timestamptz NOT NULL,
+    PRIMARY KEY (machine_id, production_date, detector, episode)
+);
+CREATE INDEX ON anomaly_scores (starts_at);
