@@ -31,6 +31,7 @@ from prodlytics.assets.production_events import production_events
 from prodlytics.assets.reason_codes import reason_codes
 from prodlytics.assets.reconciliation import reconciliation
 from prodlytics.assets.resources import Database, Places
+from prodlytics.assets.retention import retention
 from prodlytics.assets.scrap_events import scrap_events
 from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.sources import source_checks
@@ -63,6 +64,7 @@ ASSETS = (
     live_oee,
     sensor_delivery,
     daily_report,
+    retention,
 )
 
 
@@ -80,14 +82,21 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     chain, ingest, close_day = jobs.chain_job(plant), jobs.ingest_job(plant), jobs.close_day_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     asked = jobs.ask_source_job(plant) if plant.connections else None
+    letting_go = jobs.retention_job(plant)
     return dg.Definitions(
-        assets=[*(declare(plant) for declare in ASSETS), operator_entries(plant), *archive_assets(plant)],
+        assets=[
+            *(declare(plant) for declare in ASSETS),
+            operator_entries(plant),
+            *archive_assets(plant),
+            retention(plant),
+        ],
         asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
-        jobs=[chain, ingest, close_day, entries, pruning, *([asked] if asked else [])],
+        jobs=[chain, ingest, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.daily_close(plant, close_day),
             schedules.nightly_pruning(plant, pruning),
+            schedules.nightly_retention(plant, letting_go),
             *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],

@@ -76,6 +76,16 @@ def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     )
 
 
+def retention_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Let archived days go."""
+    return dg.define_asset_job(
+        "let_archived_days_go",
+        selection=_keys(plant, ["retention"]),
+        description="Old days that are archived and verified leave the hot tables; launch it with dry_run to look.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
 def ingest_entries_job(plant: Plant) -> dg.JobDefinition:
     """Load landed operator entries and say so on their (external) asset."""
     key = asset_key(plant, "operator_entries")

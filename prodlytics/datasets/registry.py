@@ -13,6 +13,9 @@ from typing import Literal
 
 from prodlytics.datasets.fields import FIELDS, LOSSES, Field
 
+#: Days in the hot tables: raw samples, what was derived from them as events, figures of five years (ISO 9001).
+SAMPLES_HOT, EVENTS_HOT, FIGURES_HOT = 90, 365, 1826
+
 Group = Literal["plant", "edge", "floor", "sources", "kpi", "models", "insights", "report", "archive", "publish"]
 
 
@@ -26,6 +29,7 @@ class Dataset:
         span: First and last column of the time a row covers; one name twice for an instant.
         downstream: Derived datasets that have to be computed anew when rows of this one change.
         archived: Whether closed production days go to Parquet.
+        keep_hot_days: After how many days a verified archived day may leave the hot tables; None for never.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Dataset:
     overrides: tuple[tuple[str, Field], ...] = ()
     downstream: tuple[str, ...] = ()
     archived: bool = False
+    keep_hot_days: int | None = None
     kinds: tuple[str, ...] = ("postgres",)
 
     @cached_property
@@ -98,6 +103,7 @@ _ALL = (
         span=("time", "time"),
         downstream=("production_events", "machine_states", "data_quality", "reconciliation", "sensor_delivery"),
         archived=True,
+        keep_hot_days=SAMPLES_HOT,
     ),
     Dataset(
         name="operator_entries",
@@ -163,6 +169,7 @@ _ALL = (
         ),
         downstream=("scrap_events", "oee_hourly", "oee_shift", "reconciliation"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="machine_states",
@@ -174,6 +181,7 @@ _ALL = (
         span=("starts_at", "ends_at"),
         downstream=("downtime_events", "machine_time"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="downtime_events",
@@ -189,6 +197,7 @@ _ALL = (
         span=("time_start", "time_end"),
         downstream=("machine_time", "kpi_rollup", "data_quality", "daily_report"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="scrap_events",
@@ -203,6 +212,7 @@ _ALL = (
         span=("time", "time"),
         downstream=("losses", "daily_report"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="machine_time",
@@ -216,6 +226,7 @@ _ALL = (
         span=("starts_at", "ends_at"),
         downstream=("oee_hourly", "oee_shift", "losses", "data_quality", "sensor_delivery"),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="oee_hourly",
@@ -239,6 +250,7 @@ _ALL = (
         overrides=(("quality", FIELDS["quality_ratio"]),),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="oee_shift",
@@ -268,6 +280,7 @@ _ALL = (
         ),
         downstream=("kpi_rollup", "losses", "data_quality", "reconciliation"),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="data_quality",
@@ -291,6 +304,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="kpi_rollup",
@@ -351,6 +365,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="live_oee",
@@ -400,6 +415,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="sensor_delivery",
@@ -422,6 +438,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="daily_report",
