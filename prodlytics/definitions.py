@@ -88,7 +88,6 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             *(declare(plant) for declare in ASSETS),
             operator_entries(plant),
             *archive_assets(plant),
-            retention(plant),
         ],
         asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
         jobs=[chain, ingest, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
