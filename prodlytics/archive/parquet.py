@@ -88,6 +88,15 @@ def read_batches(file: BinaryIO | Path) -> Iterator[pa.RecordBatch]:
         yield from parquet.iter_batches(batch_size=ROW_GROUP_ROWS)
 
 
+def read_fields(file: Path) -> list[tuple[str, str]]:
+    """The columns an archived file has: name in the database and type there."""
+    with pq.ParquetFile(file) as parquet:
+        return [
+            (field.metadata[b"column"].decode(), field.metadata[b"database_type"].decode())
+            for field in parquet.schema_arrow
+        ]
+
+
 def count_between(file: BinaryIO | Path, column: str, start: dt.datetime, end: dt.datetime) -> int:
     """Rows whose `column` is in [start, end): reads that column alone."""
     rows = 0
