@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from prodlytics.assets.archive import archive_assets
+from prodlytics.assets.audit_trail import audit_trail, audit_trail_checks
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_events import downtime_events
@@ -87,9 +88,15 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
         assets=[
             *(declare(plant) for declare in ASSETS),
             operator_entries(plant),
+            audit_trail(plant),
             *archive_assets(plant),
         ],
-        asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
+        asset_checks=[
+            *operator_entries_checks(plant),
+            *audit_trail_checks(plant),
+            *live_oee_checks(plant),
+            *source_checks(plant),
+        ],
         jobs=[chain, ingest, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),

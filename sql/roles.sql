@@ -20,6 +20,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO prodlytic
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO prodlytics_writer;
 REVOKE UPDATE, DELETE, TRUNCATE ON operator_entries, restatements, plant_settings, settings_change FROM prodlytics_writer;
 REVOKE INSERT, UPDATE, DELETE ON schema_migration FROM prodlytics_writer;
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON audit_trail FROM prodlytics_writer;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO prodlytics_reader;
 DO $$
 BEGIN

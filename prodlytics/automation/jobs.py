@@ -70,7 +70,7 @@ def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         "close_day",
         selection=_keys(plant, [*ON_CLOSE, *archived])
-        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries")),
+        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries"), asset_key(plant, "audit_trail")),
         description="The daily report and the archive of a production day that is over.",
         tags={"prodlytics/plant": plant.plant},
     )

@@ -450,6 +450,27 @@ _ALL = (
         archived=True,
         kinds=("html", "postgres"),
     ),
+    Dataset(
+        name="audit_trail",
+        group="archive",
+        description="Who changed what and when: reasons, settings, promotions, what was dropped; append-only.",
+        key=("audit_id",),
+        columns=_columns("audit_id at actor database_user action subject subject_key old_row new_row"),
+        required=_columns("audit_id at actor database_user action subject subject_key"),
+        span=("at", "at"),
+        overrides=(
+            ("audit_id", Field("integer", "Counts up; a gap is a change that was rolled back.")),
+            ("at", Field("timestamp", "When the change was made.")),
+            ("actor", Field("text", "Who: the person the row names, else what the session says, else the login.")),
+            ("database_user", Field("text", "The login that made the change.")),
+            ("action", Field("text", "What was done.", allowed=("insert", "update", "delete"))),
+            ("subject", Field("text", "The table.")),
+            ("subject_key", Field("text", "Key of the row in it.")),
+            ("old_row", Field("text", "The row before, as JSON; empty for a new one.")),
+            ("new_row", Field("text", "The row after, as JSON; empty for a deleted one.")),
+        ),
+        archived=True,
+    ),
 )
 
 #: Every dataset by name, in the order data flows.
