@@ -16,10 +16,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from prodlytics.cli_archive import archive_app
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on standard output.")]
 
 FAILED, ASKED_WRONGLY = 1, 2
+
+app.add_typer(archive_app)
 
 
 @app.callback()
@@ -367,6 +371,12 @@ def _exit_code(error: Exception) -> int | None:
         from prodlytics.ops.import_history import exit_code as imports
 
         code = imports(error)
+        if code is not None:
+            return code
+    if "prodlytics.archive.errors" in sys.modules or "prodlytics.db.hot" in sys.modules:
+        from prodlytics.cli_archive import exit_code as archives
+
+        code = archives(error)
         if code is not None:
             return code
     wrong_question = NotConfiguredError | NoSuchDayError | NoSuchHourError | NoSuchQuestionError | NoSuchModelError

@@ -12,6 +12,7 @@ import dagster as dg
 
 from prodlytics.assets.anomaly_scores import anomaly_scores
 from prodlytics.assets.archive import archive_assets
+from prodlytics.assets.audit_trail import audit_trail, audit_trail_checks
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_causes import downtime_causes
@@ -34,6 +35,7 @@ from prodlytics.assets.production_events import production_events
 from prodlytics.assets.reason_codes import reason_codes
 from prodlytics.assets.reconciliation import reconciliation
 from prodlytics.assets.resources import Database, Places
+from prodlytics.assets.retention import retention
 from prodlytics.assets.scrap_events import scrap_events
 from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.sources import source_checks
@@ -71,6 +73,7 @@ ASSETS = (
     downtime_causes,
     anomaly_scores,
     daily_report,
+    retention,
 )
 
 
@@ -89,10 +92,21 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     insights, training = jobs.insights_job(plant), jobs.training_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     asked = jobs.ask_source_job(plant) if plant.connections else None
+    letting_go = jobs.retention_job(plant)
     return dg.Definitions(
-        assets=[*(declare(plant) for declare in ASSETS), operator_entries(plant), *archive_assets(plant)],
-        asset_checks=[*operator_entries_checks(plant), *live_oee_checks(plant), *source_checks(plant)],
-        jobs=[chain, ingest, insights, training, close_day, entries, pruning, *([asked] if asked else [])],
+        assets=[
+            *(declare(plant) for declare in ASSETS),
+            operator_entries(plant),
+            audit_trail(plant),
+            *archive_assets(plant),
+        ],
+        asset_checks=[
+            *operator_entries_checks(plant),
+            *audit_trail_checks(plant),
+            *live_oee_checks(plant),
+            *source_checks(plant),
+        ],
+        jobs=[chain, ingest, insights, training, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.hourly_insights(plant, insights),
@@ -100,6 +114,7 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             schedules.weekly_training(plant, training),
             schedules.asked_for_training(plant, training),
             schedules.nightly_pruning(plant, pruning),
+            schedules.nightly_retention(plant, letting_go),
             *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],

@@ -21,4 +21,11 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO prodlytics_writer;
 REVOKE UPDATE, DELETE, TRUNCATE ON operator_entries, restatements, plant_settings, settings_change,
     model_change, model_file FROM prodlytics_writer;
 REVOKE INSERT, UPDATE, DELETE ON schema_migration FROM prodlytics_writer;
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON audit_trail FROM prodlytics_writer;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO prodlytics_reader;
+DO $$
+BEGIN
+    IF to_regprocedure('drop_telemetry_chunk(timestamptz, timestamptz)') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION drop_telemetry_chunk(timestamptz, timestamptz) TO prodlytics_writer;
+    END IF;
+END $$;

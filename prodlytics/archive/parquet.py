@@ -88,6 +88,25 @@ def read_batches(file: BinaryIO | Path) -> Iterator[pa.RecordBatch]:
         yield from parquet.iter_batches(batch_size=ROW_GROUP_ROWS)
 
 
+def read_fields(file: Path) -> list[tuple[str, str]]:
+    """The columns an archived file has: name in the database and type there."""
+    with pq.ParquetFile(file) as parquet:
+        return [
+            (field.metadata[b"column"].decode(), field.metadata[b"database_type"].decode())
+            for field in parquet.schema_arrow
+        ]
+
+
+def count_between(file: BinaryIO | Path, column: str, start: dt.datetime, end: dt.datetime) -> int:
+    """Rows whose `column` is in [start, end): reads that column alone."""
+    rows = 0
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[column]):
+            inside = pc.and_(pc.greater_equal(batch[0], pa.scalar(start)), pc.less(batch[0], pa.scalar(end)))
+            rows += pc.sum(inside).as_py() or 0
+    return rows
+
+
 def read_content(file: BinaryIO | Path, shape: Shape) -> Content:
     """Decode a whole file and hash its rows: what a reader will get, not what the writer meant."""
     digest = DataHash(shape.schema)

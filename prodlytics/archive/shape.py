@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -39,6 +40,21 @@ _TYPES: dict[str, pa.DataType] = {
     "smallint": pa.int16(),
     "boolean": pa.bool_(),
     "numeric": DECIMAL,
+}
+#: The types again as text for SQL: what a file says of itself is looked up here and never put into a statement.
+COPY_TYPES: dict[str, LiteralString] = {
+    "text": "text",
+    "character varying": "text",
+    "jsonb": "jsonb",
+    "json": "json",
+    "timestamp with time zone": "timestamptz",
+    "date": "date",
+    "double precision": "double precision",
+    "bigint": "bigint",
+    "integer": "integer",
+    "smallint": "smallint",
+    "boolean": "boolean",
+    "numeric": "numeric",
 }
 #: Sent as text: Arrow has no exact reading of the wire form.
 _AS_TEXT = ("numeric", "jsonb", "json", "character varying")

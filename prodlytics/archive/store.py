@@ -23,6 +23,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from fsspec import asyn
+
 from prodlytics.archive.errors import ArchiveError, archive_errors
 
 _CHUNK = 1 << 20
@@ -164,6 +166,36 @@ class ArchiveStore:
                 file = self._fs.open(f"{self._prefix}/{path}", "rb", block_size=8 * _CHUNK)
             with file:
                 yield cast(BinaryIO, file)
+
+    def fetch(self, path: str, target: Path) -> str:
+        """Copy a stored file to a local one; returns the hash of what arrived."""
+        digest = hashlib.sha256()
+        with self.open(path) as file, target.open("wb") as local:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                local.write(chunk)
+        return digest.hexdigest()
+
+    def is_readable(self, path: str) -> bool:
+        """Whether a file can be read now; one in the archive tier is asked back, which takes Azure up to 15 hours.
+
+        Raises:
+            ArchiveError: There is no such file, or the store cannot be reached.
+        """
+        if self.is_folder:
+            return True
+        with archive_errors(self.uri(path), "read"):
+            return bool(asyn.sync(self._fs.loop, self._ask_back, f"{self._prefix}/{path}"))
+
+    async def _ask_back(self, blob: str) -> bool:
+        container, _, name = blob.partition("/")
+        async with self._fs.service_client.get_blob_client(container, name) as client:
+            found = await client.get_blob_properties()
+            if found.blob_tier != "Archive":
+                return True
+            if not found.archive_status:
+                await client.set_standard_blob_tier("Hot")
+            return False
 
     def sha256(self, path: str) -> str | None:
         """Hash of the stored bytes, read from the store; None if there is no such file."""

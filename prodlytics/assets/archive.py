@@ -44,7 +44,7 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
         from prodlytics.archive.store import ArchiveStore
         from prodlytics.archive.write import Day, archive_days
         from prodlytics.assets.window import day_edges
-        from prodlytics.db import dirty
+        from prodlytics.db import dirty, hot
         from prodlytics.plant.calendar import production_date_of
 
         window = context.partition_time_window
@@ -53,20 +53,24 @@ def _archive_asset(plant: Plant, dataset: Dataset) -> dg.AssetsDefinition:
         with database.connect() as conn:
             with conn.transaction():
                 dirty.settle_arrivals(conn)
+            # A day that was dropped keeps its file: archived again it would be that of an empty table.
+            whole = [day for day in wanted if hot.is_hot(conn, dataset.name, day.start, day.end)]
             # Claimed before the rows are read: what changes meanwhile leaves a new mark.
-            dirty.claim(conn, name, window.start, window.end)
+            for day in whole:
+                dirty.claim(conn, name, day.start, day.end)
             conn.commit()
-            results = archive_days(conn, ArchiveStore(places.archive()), plant.plant, dataset, wanted, __version__)
+            results = archive_days(conn, ArchiveStore(places.archive()), plant.plant, dataset, whole, __version__)
             conn.commit()
             checks = _look(conn, dataset, results)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(result.row_count for result in results),
                 "days": len(results),
+                "days_only_in_the_archive": len(wanted) - len(whole),
                 "files_written": sum(result.action != "unchanged" for result in results),
                 "size_bytes": sum(result.size_bytes for result in results),
-                "newest_file": results[-1].path,
-                "content_hash": results[-1].content_hash,
+                "newest_file": results[-1].path if results else "none",
+                "content_hash": results[-1].content_hash if results else "none",
             },
             check_results=[check.result() for check in checks],
         )

@@ -51,6 +51,7 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
         freshness=DAILY,
     )
     def asset(context: dg.AssetExecutionContext, database: Database) -> dg.MaterializeResult[Any]:
+        from prodlytics.db import hot
         from prodlytics.db.plant_settings import hold
         from prodlytics.plant.calendar import production_date_of
 
@@ -58,6 +59,7 @@ def daily_report(plant: Plant) -> dg.AssetsDefinition:
         made, report = 0, None
         with database.connect() as conn:
             window = open_window(context, conn)
+            hot.require(conn, "daily_report", window.start, window.end)
             conn.rollback()
             version = version_of_run(context, conn, plant)
             edges = day_edges(plant, window.start, window.end)

@@ -23,7 +23,7 @@ from prodlytics.assets.settings_version import version_of_run
 from prodlytics.assets.window import Window, day_edges, open_window
 from prodlytics.datasets.models import Validation, validate
 from prodlytics.datasets.registry import DATASETS, DERIVED, INSIGHTS, ON_CLOSE, Dataset
-from prodlytics.db import dirty, locks, plant_settings, quarantine, replace
+from prodlytics.db import dirty, hot, locks, plant_settings, quarantine, replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ def rederive(
     Raises:
         DatabaseUnavailable: The database cannot be reached.
         InstallationChangedError: The plant file has other production days than the database.
+        NeedsRestoreError: What it is computed from is only in the archive.
         SettingsChangedError: The plant file changed while the run was under way.
         ValueError: The computed frame does not have the declared columns.
     """
@@ -88,6 +89,7 @@ def rederive(
     numbers: dict[str, Any] = {}
     with database.connect() as conn:
         whole = open_window(context, conn)
+        hot.require(conn, name, whole.start, whole.end)
         conn.rollback()
         locks.with_patience(conn, lambda: dirty.settle_arrivals(conn))
         version = version_of_run(context, conn, plant)

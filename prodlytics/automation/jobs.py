@@ -90,8 +90,18 @@ def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         "close_day",
         selection=_keys(plant, [*ON_CLOSE, *archived])
-        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries")),
+        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries"), asset_key(plant, "audit_trail")),
         description="The daily report and the archive of a production day that is over.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
+def retention_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Let archived days go."""
+    return dg.define_asset_job(
+        "let_archived_days_go",
+        selection=_keys(plant, ["retention"]),
+        description="Old days that are archived and verified leave the hot tables; launch it with dry_run to look.",
         tags={"prodlytics/plant": plant.plant},
     )
 

@@ -174,6 +174,18 @@ def nightly_pruning(plant: Plant, job: dg.JobDefinition) -> dg.ScheduleDefinitio
     )
 
 
+def nightly_retention(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Retention at 04:40: a missed night is made up for by the next."""
+    return dg.ScheduleDefinition(
+        name="nightly_retention",
+        job=job,
+        cron_schedule="40 4 * * *",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Lets archived, verified days leave the hot tables.",
+    )
+
+
 def key_of(days: dg.DailyPartitionsDefinition, moment: dt.datetime) -> str | None:
     """The production day a moment falls into; None before the first."""
     if moment < days.start:

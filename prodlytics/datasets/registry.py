@@ -13,6 +13,9 @@ from typing import Literal
 
 from prodlytics.datasets.fields import FIELDS, LOSSES, Field
 
+#: Days in the hot tables: raw samples, what was derived from them as events, figures of five years (ISO 9001).
+SAMPLES_HOT, EVENTS_HOT, FIGURES_HOT = 90, 365, 1826
+
 Group = Literal["plant", "edge", "floor", "sources", "kpi", "models", "insights", "report", "archive", "publish"]
 
 
@@ -26,6 +29,7 @@ class Dataset:
         span: First and last column of the time a row covers; one name twice for an instant.
         downstream: Derived datasets that have to be computed anew when rows of this one change.
         archived: Whether closed production days go to Parquet.
+        keep_hot_days: After how many days a verified archived day may leave the hot tables; None for never.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Dataset:
     overrides: tuple[tuple[str, Field], ...] = ()
     downstream: tuple[str, ...] = ()
     archived: bool = False
+    keep_hot_days: int | None = None
     kinds: tuple[str, ...] = ("postgres",)
 
     @cached_property
@@ -100,6 +105,7 @@ _ALL = (
             "production_events machine_states data_quality reconciliation sensor_delivery stop_features anomaly_scores"
         ),
         archived=True,
+        keep_hot_days=SAMPLES_HOT,
     ),
     Dataset(
         name="operator_entries",
@@ -165,6 +171,7 @@ _ALL = (
         ),
         downstream=("scrap_events", "oee_hourly", "oee_shift", "reconciliation", "stop_features"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="machine_states",
@@ -176,6 +183,7 @@ _ALL = (
         span=("starts_at", "ends_at"),
         downstream=("downtime_events", "machine_time"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="downtime_events",
@@ -191,6 +199,7 @@ _ALL = (
         span=("time_start", "time_end"),
         downstream=_columns("machine_time kpi_rollup data_quality stop_features downtime_causes daily_report"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="scrap_events",
@@ -205,6 +214,7 @@ _ALL = (
         span=("time", "time"),
         downstream=("losses", "daily_report"),
         archived=True,
+        keep_hot_days=EVENTS_HOT,
     ),
     Dataset(
         name="machine_time",
@@ -218,6 +228,7 @@ _ALL = (
         span=("starts_at", "ends_at"),
         downstream=_columns("oee_hourly oee_shift losses data_quality sensor_delivery anomaly_scores"),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="oee_hourly",
@@ -241,6 +252,7 @@ _ALL = (
         overrides=(("quality", FIELDS["quality_ratio"]),),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="oee_shift",
@@ -270,6 +282,7 @@ _ALL = (
         ),
         downstream=("kpi_rollup", "losses", "data_quality", "reconciliation", "anomaly_scores"),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="data_quality",
@@ -293,6 +306,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="kpi_rollup",
@@ -353,6 +367,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="live_oee",
@@ -402,6 +417,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="sensor_delivery",
@@ -424,6 +440,7 @@ _ALL = (
         ),
         downstream=("daily_report",),
         archived=True,
+        keep_hot_days=FIGURES_HOT,
     ),
     Dataset(
         name="stop_features",
@@ -506,6 +523,27 @@ _ALL = (
         required=_columns("production_date html plain_text fingerprint as_of"),
         archived=True,
         kinds=("html", "postgres"),
+    ),
+    Dataset(
+        name="audit_trail",
+        group="archive",
+        description="Who changed what and when: reasons, settings, promotions, what was dropped; append-only.",
+        key=("audit_id",),
+        columns=_columns("audit_id at actor database_user action subject subject_key old_row new_row"),
+        required=_columns("audit_id at actor database_user action subject subject_key"),
+        span=("at", "at"),
+        overrides=(
+            ("audit_id", Field("integer", "Counts up; a gap is a change that was rolled back.")),
+            ("at", Field("timestamp", "When the change was made.")),
+            ("actor", Field("text", "Who: the person the row names, else what the session says, else the login.")),
+            ("database_user", Field("text", "The login that made the change.")),
+            ("action", Field("text", "What was done.", allowed=("insert", "update", "delete"))),
+            ("subject", Field("text", "The table.")),
+            ("subject_key", Field("text", "Key of the row in it.")),
+            ("old_row", Field("text", "The row before, as JSON; empty for a new one.")),
+            ("new_row", Field("text", "The row after, as JSON; empty for a deleted one.")),
+        ),
+        archived=True,
     ),
 )
 

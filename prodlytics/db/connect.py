@@ -32,7 +32,8 @@ def connect(url: str, *, autocommit: bool = False, role: str | None = None) -> p
             psycopg.conninfo.make_conninfo(url, **_patience(url)),
             autocommit=autocommit,
             application_name="prodlytics",
-            options="-c timezone=UTC -c jit=off",
+            # What the URL asks for of its own (a search_path) stays.
+            options=f"{psycopg.conninfo.conninfo_to_dict(url).get('options', '')} -c timezone=UTC -c jit=off".strip(),
         )
     except psycopg.ProgrammingError as error:
         raise DatabaseUnavailable(

@@ -133,8 +133,8 @@ def claim(
 
 
 def times(conn: psycopg.Connection[Any], datasets: Iterable[str]) -> list[dt.datetime]:
-    """The quarter hours for which any of these datasets is marked."""
-    rows = conn.execute(
-        "SELECT DISTINCT quarter FROM dirty_mark WHERE dataset = ANY(%s) ORDER BY quarter", (list(datasets),)
-    ).fetchall()
+    """The quarter hours for which any of these datasets is marked and can be computed (`hot.py`)."""
+    from prodlytics.db import hot
+
+    rows = conn.execute(sql("select_dirty_times"), {"datasets": list(datasets), **hot.of_marks()}).fetchall()
     return [quarter for (quarter,) in rows]

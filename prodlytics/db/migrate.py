@@ -2,7 +2,8 @@
 
 Belongs here: the order of sql/ and its bookkeeping. Migrations run once, each in a transaction of its own: one that
 fails leaves those before it in place, and the next run goes on from there. What the extension needs (timescale/), the
-readers' views (views/) and the roles (roles.sql) can be applied any number of times, and are, every time.
+readers' views (views/), what is watched (audit.sql) and the roles (roles.sql) can be applied any number of times, and
+are, every time.
 """
 
 from __future__ import annotations
@@ -60,11 +61,21 @@ def migrate(url: str, folder: Path | None = None) -> MigrationReport:
         if ask(conn).has_hypertables:
             repeated += sorted((folder / "timescale").glob("*.sql"))
         repeated += sorted((folder / "views").glob("*.sql"))
-        repeated += [file for file in (folder / "roles.sql",) if file.is_file()]
+        repeated += [file for file in (folder / "audit.sql", folder / "roles.sql") if file.is_file()]
         for file in repeated:
             _apply(conn, file)
         # Asked again: a server tells its edition only in a database that has the extension.
         return MigrationReport(applied, already, ask(conn))
+
+
+def make_tables(conn: psycopg.Connection[Any], folder: Path | None = None) -> None:
+    """Make all tables and views in the first schema of the connection's search path: a scratch copy without rows.
+
+    Without the extension, whose tables would be the same rows in chunks, and without rights: it is the caller's own.
+    """
+    folder = folder or sql_folder()
+    for file in [*sorted((folder / "migrations").glob("*.sql")), *sorted((folder / "views").glob("*.sql"))]:
+        _apply(conn, file)
 
 
 def missing(conn: psycopg.Connection[Any], folder: Path | None = None) -> list[str]:

@@ -300,7 +300,7 @@ def test_the_newest_version_of_an_order_counts(plain_database: str, tmp_path: Pa
         ("orders/2.csv", 2, 1, 0, 1),
         ("orders/3.csv", 2, 0, 1, 1),
     ]
-    marked = {"downtime_events", "oee_shift", "production_events", "reconciliation", "scrap_events"}
+    marked = {"downtime_events", "oee_shift", "production_events", "reconciliation", "scrap_events", "stop_features"}
     assert set(marks(plain_database)) == marked
 
 
