@@ -12,6 +12,7 @@ import dagster as dg
 
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.audit_trail import audit_trail, audit_trail_checks
+from prodlytics.assets.backup import backup
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_events import downtime_events
@@ -66,6 +67,7 @@ ASSETS = (
     sensor_delivery,
     daily_report,
     retention,
+    backup,
 )
 
 
@@ -83,7 +85,7 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     chain, ingest, close_day = jobs.chain_job(plant), jobs.ingest_job(plant), jobs.close_day_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     asked = jobs.ask_source_job(plant) if plant.connections else None
-    letting_go = jobs.retention_job(plant)
+    letting_go, backing_up = jobs.retention_job(plant), jobs.backup_job(plant)
     return dg.Definitions(
         assets=[
             *(declare(plant) for declare in ASSETS),
@@ -97,12 +99,13 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             *live_oee_checks(plant),
             *source_checks(plant),
         ],
-        jobs=[chain, ingest, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
+        jobs=[chain, ingest, close_day, entries, pruning, letting_go, backing_up, *([asked] if asked else [])],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.daily_close(plant, close_day),
             schedules.nightly_pruning(plant, pruning),
             schedules.nightly_retention(plant, letting_go),
+            schedules.weekly_backup(plant, backing_up),
             *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],
