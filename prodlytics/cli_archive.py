@@ -124,6 +124,63 @@ def replay(
         raise typer.Exit(FAILED)
 
 
+@archive_app.command()
+def backup(
+    proof: Annotated[bool, typer.Option(help="Restore it into a scratch database and count.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Back up everything the archive does not hold, to the archive's place."""
+    from prodlytics.archive.backup import make_backup, prove, record
+    from prodlytics.archive.store import ArchiveStore
+    from prodlytics.db.connect import connect
+    from prodlytics.db.url import database_url
+    from prodlytics.plant.load import load_plant
+    from prodlytics.settings import Settings
+
+    settings = Settings()
+    plant, url = load_plant(settings.plant), database_url(settings)
+    store = ArchiveStore(settings.archive_place)
+    made = make_backup(url, store, plant, dt.datetime.now(dt.UTC))
+    restored = prove(store, made.name, url) if proof else None
+    differing = restored.differing if restored else {}
+    with connect(url) as conn:
+        record(conn, made, restored, "; ".join(differing) or (None if proof else "not tried"))
+    if as_json:
+        typer.echo(json.dumps({**vars(made), "restored": vars(restored) if restored else None}))
+    else:
+        rows = sum(made.rows.values())
+        typer.echo(f"{made.name}: {rows} rows of {len(made.rows)} tables and {made.samples} samples that are not "
+                   f"archived, {made.size_bytes / 1e6:.1f} MB, {made.took_s:.1f} s.")  # fmt: skip
+        if restored:
+            typer.echo(f"Restored into a scratch database in {restored.took_s:.1f} s.")
+    if differing:
+        _stop(FAILED, f"Not every row came back: {', '.join(differing)}.")
+
+
+@archive_app.command(name="restore-backup")
+def restore_backup(
+    name: Annotated[str, typer.Argument(help="Name of the backup, or latest.")],
+    into: Annotated[str, typer.Argument(metavar="URL", help="An empty database: postgresql://user@host/database.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Restore a backup into an empty database and count what came back (password: PGPASSWORD or in the URL)."""
+    from prodlytics.archive import backup as backups
+    from prodlytics.archive.store import ArchiveStore
+    from prodlytics.settings import Settings
+
+    store = ArchiveStore(Settings().archive_place)
+    known = backups.backups(store)
+    wanted = known[-1] if name == "latest" and known else name
+    done = backups.restore_backup(store, wanted, into)
+    if as_json:
+        typer.echo(json.dumps(vars(done)))
+    else:
+        typer.echo(f"{done.name}: {done.rows} rows of {done.tables} tables and {done.samples} samples restored in "
+                   f"{done.took_s:.1f} s. Archived samples come back with prodlytics restore.")  # fmt: skip
+    if done.differing:
+        _stop(FAILED, f"Not every row came back: {', '.join(done.differing)}.")
+
+
 def exit_code(error: Exception) -> int | None:
     """The exit code of an error of these verbs that is meant for people; None for any other."""
     from prodlytics.archive.errors import ArchiveError

@@ -13,6 +13,7 @@ import dagster as dg
 from prodlytics.assets.anomaly_scores import anomaly_scores
 from prodlytics.assets.archive import archive_assets
 from prodlytics.assets.audit_trail import audit_trail, audit_trail_checks
+from prodlytics.assets.backup import backup
 from prodlytics.assets.daily_report import daily_report
 from prodlytics.assets.data_quality import data_quality
 from prodlytics.assets.downtime_causes import downtime_causes
@@ -74,6 +75,7 @@ ASSETS = (
     anomaly_scores,
     daily_report,
     retention,
+    backup,
 )
 
 
@@ -92,7 +94,7 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
     insights, training = jobs.insights_job(plant), jobs.training_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
     asked = jobs.ask_source_job(plant) if plant.connections else None
-    letting_go = jobs.retention_job(plant)
+    letting_go, backing_up = jobs.retention_job(plant), jobs.backup_job(plant)
     return dg.Definitions(
         assets=[
             *(declare(plant) for declare in ASSETS),
@@ -106,7 +108,18 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             *live_oee_checks(plant),
             *source_checks(plant),
         ],
-        jobs=[chain, ingest, insights, training, close_day, entries, pruning, letting_go, *([asked] if asked else [])],
+        jobs=[
+            chain,
+            ingest,
+            insights,
+            training,
+            close_day,
+            entries,
+            pruning,
+            letting_go,
+            backing_up,
+            *([asked] if asked else []),
+        ],
         schedules=[
             schedules.hourly_chain(plant, chain),
             schedules.hourly_insights(plant, insights),
@@ -115,6 +128,7 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             schedules.asked_for_training(plant, training),
             schedules.nightly_pruning(plant, pruning),
             schedules.nightly_retention(plant, letting_go),
+            schedules.weekly_backup(plant, backing_up),
             *(schedules.asking(plant, asked) if asked else []),
         ],
         sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],

@@ -140,7 +140,7 @@ def _units(
 ) -> Iterator[_Unit]:
     if _is_chunked(conn, dataset):
         for start, end in conn.execute(sql("select_chunks"), {"before": cutoff}).fetchall():
-            yield _Unit(start, end, _dates(plant, start, end))
+            yield _Unit(start, end, days_between(plant, start, end))
         return
     first = conn.execute(compose.SQL("SELECT min({time}) FROM {table}").format(**_names(dataset, shape))).fetchone()
     if first is None or first[0] is None:
@@ -155,8 +155,8 @@ def _is_chunked(conn: psycopg.Connection[Any], dataset: Dataset) -> bool:
     return dataset.name in _TABLES and ask(conn).has_hypertables
 
 
-def _dates(plant: Plant, start: dt.datetime, end: dt.datetime) -> tuple[dt.date, ...]:
-    """The production days that [start, end) overlaps."""
+def days_between(plant: Plant, start: dt.datetime, end: dt.datetime) -> tuple[dt.date, ...]:
+    """The production days that [start, end) overlaps, in order."""
     dates = [production_date_of(plant, start)]
     while production_day(plant, dates[-1])[1] < end:
         dates.append(dates[-1] + dt.timedelta(days=1))
@@ -213,24 +213,47 @@ def _archived_between(store: ArchiveStore, path: str, shape: Shape, unit: _Unit)
         return count_between(file, shape.time_column, unit.start, unit.end)
 
 
+@dataclass(frozen=True)
+class Settled:
+    """Whether a production day is archived as it is in the table, as far as the database knows.
+
+    Attributes:
+        path: The current file; None where the day is not settled.
+        why: Why not.
+    """
+
+    path: str | None
+    why: str = ""
+
+
+def settled(
+    conn: psycopg.Connection[Any], dataset: Dataset, date: dt.date, start: dt.datetime, end: dt.datetime
+) -> Settled:
+    """Look whether a day has a current file, and no change is on its way into it or into what is computed from it."""
+    entry = manifest.current(conn, dataset.name, date)
+    if entry is None:
+        return Settled(None, f"{date} is not archived: run archive/{dataset.name} of that day")
+    concerned = [dataset.name, f"archive/{dataset.name}", *dataset.downstream]
+    pending = conn.execute(
+        sql("select_pending_changes"), {"datasets": concerned, "start": start, "end": end}
+    ).fetchone()
+    if pending:
+        return Settled(None, f"{pending[0]} of {date} has to be done again first ({pending[1]})")
+    return Settled(entry.path)
+
+
 def _unsettled(conn: psycopg.Connection[Any], plant: Plant, dataset: Dataset, unit: _Unit) -> str:
     """What the database knows against a unit: no file, a change on its way, a restore that still holds."""
     for date in unit.dates:
-        start, end = production_day(plant, date)
-        if manifest.current(conn, dataset.name, date) is None:
-            return f"{date} is not archived: run archive/{dataset.name} of that day"
         held = conn.execute(
             "SELECT keep_until FROM restored_day WHERE dataset = %s AND production_date = %s AND keep_until > now()",
             (dataset.name, date),
         ).fetchone()
         if held:
             return f"{date} was restored and is kept until {held[0]:%Y-%m-%d}"
-        concerned = [dataset.name, f"archive/{dataset.name}", *dataset.downstream]
-        pending = conn.execute(
-            sql("select_pending_changes"), {"datasets": concerned, "start": start, "end": end}
-        ).fetchone()
-        if pending:
-            return f"{pending[0]} of {date} has to be done again first ({pending[1]})"
+        found = settled(conn, dataset, date, *production_day(plant, date))
+        if found.path is None:
+            return found.why
     return ""
 
 

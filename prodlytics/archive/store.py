@@ -215,18 +215,18 @@ class ArchiveStore:
                 # Not `isfile`, which says no to every failure: the file would be replaced without being kept.
                 return False
 
-    def list(self, folder: str = "") -> list[str]:
+    def list(self, folder: str = "", suffix: str = ".parquet") -> list[str]:
         """Paths of all published and superseded files below `folder`, sorted; none that is still being written."""
         with archive_errors(self.url, "list the archive"):
             if self.is_folder:
                 found = [
                     file.relative_to(self._folder).as_posix()
-                    for file in (self._folder / folder).rglob("*.parquet")
+                    for file in (self._folder / folder).rglob(f"*{suffix}")
                     if file.is_file()
                 ]
             else:
                 found = [name.removeprefix(f"{self._prefix}/") for name in self._fs.find(f"{self._prefix}/{folder}")]
-        return sorted(name for name in found if not name.startswith(f"{_INCOMING}/"))
+        return sorted(name for name in found if name.endswith(suffix) and not name.startswith(f"{_INCOMING}/"))
 
     def delete(self, path: str) -> None:
         """Remove one file; no error if it is not there."""

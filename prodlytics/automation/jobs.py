@@ -106,6 +106,16 @@ def retention_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     )
 
 
+def backup_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
+    """Back up what the archive does not hold."""
+    return dg.define_asset_job(
+        "weekly_backup",
+        selection=_keys(plant, ["backup"]),
+        description="Dumps the tables to the archive's place and restores them into a scratch database to prove it.",
+        tags={"prodlytics/plant": plant.plant},
+    )
+
+
 def ingest_entries_job(plant: Plant) -> dg.JobDefinition:
     """Load landed operator entries and say so on their (external) asset."""
     key = asset_key(plant, "operator_entries")

@@ -186,6 +186,18 @@ def nightly_retention(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.
     )
 
 
+def weekly_backup(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The backup on Sunday at 05:10, after the night's retention."""
+    return dg.ScheduleDefinition(
+        name="weekly_backup_schedule",
+        job=job,
+        cron_schedule="10 5 * * 0",
+        execution_timezone=plant.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Backs up everything the archive does not hold.",
+    )
+
+
 def key_of(days: dg.DailyPartitionsDefinition, moment: dt.datetime) -> str | None:
     """The production day a moment falls into; None before the first."""
     if moment < days.start:
