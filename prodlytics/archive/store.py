@@ -23,8 +23,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from fsspec import asyn
-
 from prodlytics.archive.errors import ArchiveError, archive_errors
 
 _CHUNK = 1 << 20
@@ -184,6 +182,9 @@ class ArchiveStore:
         """
         if self.is_folder:
             return True
+        # Where the bridge runs alone, `doctor` loads this module without fsspec.
+        from fsspec import asyn
+
         with archive_errors(self.uri(path), "read"):
             return bool(asyn.sync(self._fs.loop, self._ask_back, f"{self._prefix}/{path}"))
 
