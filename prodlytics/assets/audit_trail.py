@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata, resolved
+from prodlytics.assets.declare import asset_key, external_asset, external_schema_check, resolved
 from prodlytics.assets.resources import Database
-from prodlytics.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
     from prodlytics.plant.model import Plant
@@ -20,35 +19,11 @@ if TYPE_CHECKING:
 
 def audit_trail(plant: Plant) -> dg.AssetSpec:
     """The external asset for this plant."""
-    dataset = DATASETS["audit_trail"]
-    return dg.AssetSpec(
-        asset_key(plant, dataset.name),
-        group_name=dataset.group,
-        description=dataset.description,
-        owners=OWNERS,
-        kinds=set(dataset.kinds),
-        metadata=asset_metadata(dataset),
-    )
+    return external_asset(plant, "audit_trail")
 
 
 def audit_trail_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
     """Checks of a dataset nobody here computes: they run when a day is closed."""
-
-    @dg.asset_check(
-        asset=asset_key(plant, "audit_trail"),
-        name="schema",
-        description="Do all rows have the declared columns, types, ranges and key?",
-    )
-    @resolved
-    def schema(database: Database) -> dg.AssetCheckResult:
-        from prodlytics.assets.checks import schema_check
-        from prodlytics.datasets.models import validate
-        from prodlytics.db.frames import read
-        from prodlytics.db.queries import sql
-
-        with database.connect() as conn:
-            frame = read(conn, sql("select_recent_audit"))
-        return schema_check(validate("audit_trail", frame)).result()
 
     @dg.asset_check(
         asset=asset_key(plant, "audit_trail"),
@@ -73,4 +48,4 @@ def audit_trail_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
             {"tables_watched": watched},
         ).result()
 
-    return [schema, append_only]
+    return [external_schema_check(plant, "audit_trail", "select_recent_audit"), append_only]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from prodlytics.assets.checks import Check
-from prodlytics.assets.declare import OWNERS, asset_key, check_specs, resolved
+from prodlytics.assets.declare import upkeep_asset
 from prodlytics.assets.resources import Database, Places
 from prodlytics.datasets.registry import DATASETS
 
@@ -35,8 +35,19 @@ class BackupConfig(dg.Config):
 
 def backup(plant: Plant) -> dg.AssetsDefinition:
     """The asset for this plant."""
-    key = asset_key(plant, "backup")
 
+    @upkeep_asset(
+        plant,
+        "backup",
+        deps=["archive/machine_telemetry", *DATASETS],
+        description="Everything the archive does not hold, weekly, restored into a scratch database and counted.",
+        columns=_COLUMNS,
+        checks={
+            "schema": "Does the restored database have the tables?",
+            "restores": "Does every row of every table come back in a scratch database?",
+        },
+        freshness=_WEEKLY,
+    )
     def asset(
         context: dg.AssetExecutionContext, config: BackupConfig, database: Database, places: Places
     ) -> dg.MaterializeResult[Any]:
@@ -82,26 +93,4 @@ def backup(plant: Plant) -> dg.AssetsDefinition:
             ],
         )
 
-    return dg.asset(
-        resolved(asset),
-        key=key,
-        deps=[asset_key(plant, "archive/machine_telemetry"), *(asset_key(plant, name) for name in DATASETS)],
-        group_name="archive",
-        owners=OWNERS,
-        description="Everything the archive does not hold, weekly, restored into a scratch database and counted.",
-        kinds={"postgres"},
-        metadata={
-            "dagster/column_schema": dg.TableSchema(
-                columns=[dg.TableColumn(name, kind, description=text) for name, (kind, text) in _COLUMNS.items()]
-            )
-        },
-        freshness_policy=_WEEKLY,
-        pool=f"{plant.plant}/archive",
-        check_specs=check_specs(
-            key,
-            {
-                "schema": "Does the restored database have the tables?",
-                "restores": "Does every row of every table come back in a scratch database?",
-            },
-        ),
-    )
+    return asset

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import dagster as dg
 
+from prodlytics.assets.resources import Database
 from prodlytics.datasets.registry import DATASETS, Dataset
 from prodlytics.partitions import production_days
 
@@ -26,6 +27,8 @@ OWNERS = ["team:data-engineering"]
 HOURLY = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=3), warn_window=dt.timedelta(hours=2))
 DAILY = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=50), warn_window=dt.timedelta(hours=26))
 
+#: What the check that every asset has asks, where it is about rows.
+SCHEMA_QUESTION = "Do all rows have the declared columns, types, ranges and key?"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,7 +111,7 @@ def dataset_asset(
     """
     dataset = DATASETS[name]
     partitions = production_days(plant, running=running_day) if partitioned else None
-    questions = {"schema": "Do all rows have the declared columns, types, ranges and key?", **checks}
+    questions = {"schema": SCHEMA_QUESTION, **checks}
 
     def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
         with accepted_betas():
@@ -129,6 +132,83 @@ def dataset_asset(
             )
 
     return declare
+
+
+def external_asset(plant: Plant, name: str) -> dg.AssetSpec:
+    """Declare a dataset that is written from outside, so that it cannot be materialized."""
+    dataset = DATASETS[name]
+    return dg.AssetSpec(
+        asset_key(plant, name),
+        group_name=dataset.group,
+        description=dataset.description,
+        owners=OWNERS,
+        kinds=set(dataset.kinds),
+        metadata=asset_metadata(dataset),
+    )
+
+
+def external_schema_check(plant: Plant, name: str, query: str) -> dg.AssetChecksDefinition:
+    """The `schema` check of such a dataset, on the rows that the named query selects."""
+
+    @dg.asset_check(asset=asset_key(plant, name), name="schema", description=SCHEMA_QUESTION)
+    @resolved
+    def schema(database: Database) -> dg.AssetCheckResult:
+        from prodlytics.assets.checks import schema_check
+        from prodlytics.datasets.models import validate
+        from prodlytics.db.frames import read
+        from prodlytics.db.queries import sql
+
+        with database.connect() as conn:
+            return schema_check(validate(name, read(conn, sql(query)))).result()
+
+    return schema
+
+
+def upkeep_asset(
+    plant: Plant,
+    name: str,
+    *,
+    deps: Iterable[str],
+    description: str,
+    columns: Mapping[str, tuple[str, str]],
+    checks: Mapping[str, str],
+    freshness: dg.FreshnessPolicy,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Declare an asset that looks after other datasets and has no table of its own (retention, backup).
+
+    Args:
+        plant: Gives prefix and pool.
+        name: The asset's.
+        deps: Assets it looks after.
+        description: For the UI.
+        columns: Type and meaning of what it says of each thing it looked at.
+        checks: Name of each check to what it asks.
+        freshness: When the UI calls it stale.
+    """
+
+    def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            resolved(function),
+            key=asset_key(plant, name),
+            deps=[asset_key(plant, dep) for dep in deps],
+            group_name="archive",
+            owners=OWNERS,
+            description=description,
+            kinds={"postgres"},
+            metadata={"dagster/column_schema": described(columns)},
+            freshness_policy=freshness,
+            pool=f"{plant.plant}/archive",
+            check_specs=check_specs(asset_key(plant, name), checks),
+        )
+
+    return declare
+
+
+def described(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
+    """Columns that no registry declares: name to type and meaning."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, kind, description=text) for name, (kind, text) in columns.items()]
+    )
 
 
 def check_specs(key: dg.AssetKey, questions: Mapping[str, str]) -> list[dg.AssetCheckSpec]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from prodlytics.assets.declare import OWNERS, asset_key, asset_metadata, resolved
+from prodlytics.assets.declare import asset_key, external_asset, external_schema_check, resolved
 from prodlytics.assets.landed import balance
 from prodlytics.assets.resources import Database
 from prodlytics.datasets.fields import STOP_KINDS
-from prodlytics.datasets.registry import DATASETS
 
 if TYPE_CHECKING:
     from prodlytics.plant.model import Plant
@@ -22,35 +21,11 @@ if TYPE_CHECKING:
 
 def operator_entries(plant: Plant) -> dg.AssetSpec:
     """The external asset for this plant."""
-    dataset = DATASETS["operator_entries"]
-    return dg.AssetSpec(
-        asset_key(plant, dataset.name),
-        group_name=dataset.group,
-        description=dataset.description,
-        owners=OWNERS,
-        kinds=set(dataset.kinds),
-        metadata=asset_metadata(dataset),
-    )
+    return external_asset(plant, "operator_entries")
 
 
 def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
     """Checks of a dataset nobody here computes: they run with the daily report."""
-
-    @dg.asset_check(
-        asset=asset_key(plant, "operator_entries"),
-        name="schema",
-        description="Do all rows have the declared columns, types, ranges and key?",
-    )
-    @resolved
-    def schema(database: Database) -> dg.AssetCheckResult:
-        from prodlytics.assets.checks import schema_check
-        from prodlytics.datasets.models import validate
-        from prodlytics.db.frames import read
-        from prodlytics.db.queries import sql
-
-        with database.connect() as conn:
-            frame = read(conn, sql("select_recent_entries"))
-        return schema_check(validate("operator_entries", frame)).result()
 
     @dg.asset_check(
         asset=asset_key(plant, "operator_entries"),
@@ -78,4 +53,4 @@ def operator_entries_checks(plant: Plant) -> list[dg.AssetChecksDefinition]:
             row = conn.execute(sql("select_anyone_explains"), {"kinds": list(STOP_KINDS)}).fetchone()
         return in_time_check(week, plant.thresholds, bool(row and row[0])).result()
 
-    return [schema, accounted, in_time]
+    return [external_schema_check(plant, "operator_entries", "select_recent_entries"), accounted, in_time]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from prodlytics.assets.checks import Check
-from prodlytics.assets.declare import DAILY, OWNERS, asset_key, check_specs, resolved
+from prodlytics.assets.declare import DAILY, described, upkeep_asset
 from prodlytics.assets.resources import Database, Places
 from prodlytics.datasets.registry import DATASETS
 
@@ -40,8 +40,20 @@ class RetentionConfig(dg.Config):
 
 def retention(plant: Plant) -> dg.AssetsDefinition:
     """The asset for this plant."""
-    key = asset_key(plant, "retention")
 
+    @upkeep_asset(
+        plant,
+        "retention",
+        deps=[f"archive/{name}" for name, one in DATASETS.items() if one.keep_hot_days is not None],
+        description="Days that are archived, verified and old enough leave the hot tables; anything else stays.",
+        columns=_COLUMNS,
+        checks={
+            "schema": "Do the archived files of old days have the columns of the tables?",
+            "nothing_is_overdue": "Does no old day stay in the hot tables for more than a week?",
+            "nothing_needs_restore": "Does no change wait for a day that is only in the archive?",
+        },
+        freshness=DAILY,
+    )
     def asset(
         context: dg.AssetExecutionContext, config: RetentionConfig, database: Database, places: Places
     ) -> dg.MaterializeResult[Any]:
@@ -67,38 +79,13 @@ def retention(plant: Plant) -> dg.AssetsDefinition:
                 "chunks_compressed": compressed,
                 "verdicts": dg.MetadataValue.table(
                     [dg.TableRecord({name: str(getattr(one, name)) for name in _COLUMNS}) for one in verdicts[:500]],
-                    schema=_schema(),
+                    schema=described(_COLUMNS),
                 ),
             },
             check_results=[check.result() for check in _look(verdicts, waiting, now)],
         )
 
-    return dg.asset(
-        resolved(asset),
-        key=key,
-        deps=[asset_key(plant, f"archive/{name}") for name, one in DATASETS.items() if one.keep_hot_days is not None],
-        group_name="archive",
-        owners=OWNERS,
-        description="Days that are archived, verified and old enough leave the hot tables; anything else stays.",
-        kinds={"postgres"},
-        metadata={"dagster/column_schema": _schema()},
-        freshness_policy=DAILY,
-        pool=f"{plant.plant}/archive",
-        check_specs=check_specs(
-            key,
-            {
-                "schema": "Do the archived files of old days have the columns of the tables?",
-                "nothing_is_overdue": "Does no old day stay in the hot tables for more than a week?",
-                "nothing_needs_restore": "Does no change wait for a day that is only in the archive?",
-            },
-        ),
-    )
-
-
-def _schema() -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[dg.TableColumn(name, kind, description=text) for name, (kind, text) in _COLUMNS.items()]
-    )
+    return asset
 
 
 def _look(verdicts: list[Verdict], waiting: list[dict[str, Any]], now: dt.datetime) -> list[Check]:

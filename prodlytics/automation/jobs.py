@@ -42,78 +42,55 @@ def _keys(plant: Plant, names: Iterable[str]) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(asset_key(plant, name) for name in names))
 
 
+def _job(plant: Plant, name: str, selection: dg.AssetSelection, description: str) -> dg.UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name, selection=selection, description=description, tags={"prodlytics/plant": plant.plant}
+    )
+
+
 def chain_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Raw to OEE for a production day."""
-    return dg.define_asset_job(
-        "chain",
-        # Somebody other than the sensor has to look whether it keeps the live figures up.
-        selection=_keys(plant, CHAIN)
-        | dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(plant, "live_oee"), "live_is_fresh")),
-        description="From landed files to hourly OEE, for one production day or many in one run.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    # Somebody other than the sensor has to look whether it keeps the live figures up.
+    fresh = dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(plant, "live_oee"), "live_is_fresh"))
+    what = "From landed files to hourly OEE, for one production day or many in one run."
+    return _job(plant, "chain", _keys(plant, CHAIN) | fresh, what)
 
 
 def ingest_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Load what has landed."""
-    return dg.define_asset_job(
-        "ingest",
-        selection=_keys(plant, ("machine_telemetry", "work_orders", "part_costs", "ideal_cycles")),
-        description="Loads landed files; what they change is derived by the next chain.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    landed = _keys(plant, ("machine_telemetry", "work_orders", "part_costs", "ideal_cycles"))
+    return _job(plant, "ingest", landed, "Loads landed files; what they change is derived by the next chain.")
 
 
 def insights_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Causes and what else models say of a production day; apart from the chain, so that no model delays a KPI."""
-    return dg.define_asset_job(
-        "insights",
-        selection=_keys(plant, INSIGHTS),
-        description="What was known of each stop, and its likely cause.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    return _job(plant, "insights", _keys(plant, INSIGHTS), "What was known of each stop, and its likely cause.")
 
 
 def training_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Train all models on the latest 90 days."""
-    return dg.define_asset_job(
-        "train_models",
-        selection=_keys(plant, ("model_registry",)),
-        description="Trains, judges on later days beside baseline and the version in use, promotes what is better.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    what = "Trains, judges on later days beside baseline and the version in use, promotes what is better."
+    return _job(plant, "train_models", _keys(plant, ("model_registry",)), what)
 
 
 def close_day_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Sensors, report and archive for a closed production day."""
     archived = [f"archive/{dataset.name}" for dataset in DATASETS.values() if dataset.archived]
-    return dg.define_asset_job(
-        "close_day",
-        selection=_keys(plant, [*ON_CLOSE, *archived])
-        | dg.AssetSelection.checks_for_assets(asset_key(plant, "operator_entries"), asset_key(plant, "audit_trail")),
-        description="The daily report and the archive of a production day that is over.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    external = (asset_key(plant, "operator_entries"), asset_key(plant, "audit_trail"))
+    selection = _keys(plant, [*ON_CLOSE, *archived]) | dg.AssetSelection.checks_for_assets(*external)
+    return _job(plant, "close_day", selection, "The daily report and the archive of a production day that is over.")
 
 
 def retention_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Let archived days go."""
-    return dg.define_asset_job(
-        "let_archived_days_go",
-        selection=_keys(plant, ["retention"]),
-        description="Old days that are archived and verified leave the hot tables; launch it with dry_run to look.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    what = "Old days that are archived and verified leave the hot tables; launch it with dry_run to look."
+    return _job(plant, "let_archived_days_go", _keys(plant, ["retention"]), what)
 
 
 def backup_job(plant: Plant) -> dg.UnresolvedAssetJobDefinition:
     """Back up what the archive does not hold."""
-    return dg.define_asset_job(
-        "weekly_backup",
-        selection=_keys(plant, ["backup"]),
-        description="Dumps the tables to the archive's place and restores them into a scratch database to prove it.",
-        tags={"prodlytics/plant": plant.plant},
-    )
+    what = "Dumps the tables to the archive's place and restores them into a scratch database to prove it."
+    return _job(plant, "weekly_backup", _keys(plant, ["backup"]), what)
 
 
 def ingest_entries_job(plant: Plant) -> dg.JobDefinition:

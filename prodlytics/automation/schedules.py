@@ -8,7 +8,7 @@ See https://docs.dagster.io/guides/automate/schedules
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -29,59 +29,65 @@ HEAL_AT_ONCE = 20
 
 def hourly_chain(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The chain every hour at minute 2: the running day, the one just closed, and every day with dirty marks."""
-
-    @dg.schedule(
-        name="hourly_chain",
-        job=job,
-        cron_schedule="2 * * * *",
-        execution_timezone=plant.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Running production day and every day that late data made dirty.",
+    return _hourly(
+        plant,
+        job,
+        "hourly_chain",
+        "2 * * * *",
+        "Running production day and every day that late data made dirty.",
+        lambda database, tick: dirty_days(plant, database, DERIVED) | unfinished_days(plant, database, tick),
     )
-    @resolved
-    def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
-        tick = context.scheduled_execution_time
-        days = production_days(plant)
-        keys = (key_of(days, moment) for moment in (tick - LOOK_BACK, tick))
-        wanted = {key for key in keys if key is not None}
-        dirty = (dirty_days(plant, database, DERIVED) | unfinished_days(plant, database, tick)) - wanted
-        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
-
-    return hourly
 
 
 def hourly_insights(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Insights every hour at minute 12, after the chain: the running day, the one just closed, and marked days."""
+    return _hourly(
+        plant,
+        job,
+        "hourly_insights",
+        "12 * * * *",
+        "Features and causes of the stops of the running day, and of days that changed.",
+        lambda database, _: dirty_days(plant, database, INSIGHTS),
+    )
+
+
+def _hourly(
+    plant: Plant,
+    job: dg.UnresolvedAssetJobDefinition,
+    name: str,
+    cron: str,
+    description: str,
+    healed: Callable[[Database, dt.datetime], set[str]],
+) -> dg.ScheduleDefinition:
+    """The days of tick and tick minus `LOOK_BACK`, after the days that `healed` names."""
 
     @dg.schedule(
-        name="hourly_insights",
+        name=name,
         job=job,
-        cron_schedule="12 * * * *",
+        cron_schedule=cron,
         execution_timezone=plant.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Features and causes of the stops of the running day, and of days that changed.",
+        description=description,
     )
     @resolved
     def hourly(context: dg.ScheduleEvaluationContext, database: Database) -> list[dg.RunRequest]:
         tick = context.scheduled_execution_time
         days = production_days(plant)
         wanted = {key for key in (key_of(days, moment) for moment in (tick - LOOK_BACK, tick)) if key is not None}
-        dirty = dirty_days(plant, database, INSIGHTS) - wanted
-        return requests([*sorted(dirty)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
+        return requests([*sorted(healed(database, tick) - wanted)[-HEAL_AT_ONCE:], *sorted(wanted)], tick)
 
     return hourly
 
 
 def weekly_training(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Training on Sunday at 04:30, away from the hour in which clocks change."""
-    return dg.ScheduleDefinition(
-        name="weekly_training",
-        job=job,
-        cron_schedule="30 4 * * 0",
-        execution_timezone=plant.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        run_config=training_config(plant, "schedule"),
-        description="Trains all models on the latest 90 days.",
+    return _cron(
+        plant,
+        job,
+        "weekly_training",
+        "30 4 * * 0",
+        "Trains all models on the latest 90 days.",
+        training_config(plant, "schedule"),
     )
 
 
@@ -164,37 +170,38 @@ def asking(plant: Plant, job: dg.JobDefinition) -> list[dg.ScheduleDefinition]:
 
 def nightly_pruning(plant: Plant, job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Pruning at 04:15, outside the hour in which clocks change."""
-    return dg.ScheduleDefinition(
-        name="nightly_pruning",
-        job=job,
-        cron_schedule="15 4 * * *",
-        execution_timezone=plant.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Deletes old runs and events.",
-    )
+    return _cron(plant, job, "nightly_pruning", "15 4 * * *", "Deletes old runs and events.")
 
 
 def nightly_retention(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Retention at 04:40: a missed night is made up for by the next."""
-    return dg.ScheduleDefinition(
-        name="nightly_retention",
-        job=job,
-        cron_schedule="40 4 * * *",
-        execution_timezone=plant.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Lets archived, verified days leave the hot tables.",
-    )
+    what = "Lets archived, verified days leave the hot tables."
+    return _cron(plant, job, "nightly_retention", "40 4 * * *", what)
 
 
 def weekly_backup(plant: Plant, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """The backup on Sunday at 05:10, after the night's retention."""
+    what = "Backs up everything the archive does not hold."
+    return _cron(plant, job, "weekly_backup_schedule", "10 5 * * 0", what)
+
+
+def _cron(
+    plant: Plant,
+    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    name: str,
+    cron: str,
+    description: str,
+    run_config: dict[str, Any] | None = None,
+) -> dg.ScheduleDefinition:
+    """A job at a time of the plant's day, whatever has happened."""
     return dg.ScheduleDefinition(
-        name="weekly_backup_schedule",
+        name=name,
         job=job,
-        cron_schedule="10 5 * * 0",
+        cron_schedule=cron,
         execution_timezone=plant.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Backs up everything the archive does not hold.",
+        run_config=run_config,
+        description=description,
     )
 
 
