@@ -12,18 +12,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from prodlytics.cli_alerts import alerts_app, watchdog_app
 from prodlytics.cli_archive import archive_app
+from prodlytics.cli_shared import ASKED_WRONGLY, FAILED, JsonOption, stop
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on standard output.")]
 
-FAILED, ASKED_WRONGLY = 1, 2
 
 app.add_typer(archive_app)
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(watchdog_app)
 
 
 @app.callback()
@@ -87,7 +89,7 @@ def up(
     settings = Settings()
     plant = load_plant(settings.plant)
     if not is_free(port):
-        _stop(ASKED_WRONGLY, f"Port {port} is in use, perhaps by this very command: write --port with another one.")
+        stop(ASKED_WRONGLY, f"Port {port} is in use, perhaps by this very command: write --port with another one.")
     with connect(database_url(settings)) as conn:
         refuse_moved_installation(conn, plant)
     os.environ.update(dagster_environment(settings))
@@ -121,7 +123,7 @@ def report(day: Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD."
     with connect(database_url(settings)) as conn:
         found = conn.execute(sql("select_report"), {"production_date": date}).fetchone()
     if found is None:
-        _stop(FAILED, f"There is no report of {date}: close the day first, with prodlytics backfill {date}.")
+        stop(FAILED, f"There is no report of {date}: close the day first, with prodlytics backfill {date}.")
     file = settings.home / "reports" / f"{date}.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(found[2], encoding="utf-8")
@@ -145,7 +147,7 @@ def explain(
     from prodlytics.settings import Settings
 
     if as_csv and as_json:
-        _stop(ASKED_WRONGLY, "--csv and --json cannot be had at once: leave one of them out.")
+        stop(ASKED_WRONGLY, "--csv and --json cannot be had at once: leave one of them out.")
     settings = Settings()
     plant = load_plant(settings.plant)
     with connect(database_url(settings)) as conn:
@@ -260,7 +262,7 @@ def simulate(
 ) -> None:
     """Let the plant work now: publish its samples as they arise, and keep the truth to compare with."""
     if not mqtt:
-        _stop(ASKED_WRONGLY, "Write --mqtt to publish live; weeks of files come from prodlytics demo.")
+        stop(ASKED_WRONGLY, "Write --mqtt to publish live; weeks of files come from prodlytics demo.")
     from prodlytics.settings import Settings
     from prodlytics.simulator.command import run_simulation
 
@@ -296,7 +298,7 @@ def backfill(
 
     days = [_day(first), _day(last or first)]
     if days[1] < days[0]:
-        _stop(ASKED_WRONGLY, f"The last day {days[1]} is before the first day {days[0]}.")
+        stop(ASKED_WRONGLY, f"The last day {days[1]} is before the first day {days[0]}.")
     outcome = run_backfill(Settings(), days[0], days[1])
     if as_json:
         typer.echo(json.dumps(outcome.as_dict()))
@@ -334,12 +336,7 @@ def _day(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        _stop(ASKED_WRONGLY, f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.")
-
-
-def _stop(code: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"{sentence}\n")
-    raise SystemExit(code)
+        stop(ASKED_WRONGLY, f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.")
 
 
 def main() -> None:
@@ -350,7 +347,7 @@ def main() -> None:
         code = _exit_code(error)
         if code is None:
             raise
-        _stop(code, str(error))
+        stop(code, str(error))
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from prodlytics.cli_shared import ASKED_WRONGLY, FAILED, JsonOption, stop
+
 archive_app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines: one JSON object on standard output.")]
 FirstDay = Annotated[str, typer.Argument(metavar="FROM", help="First production day, YYYY-MM-DD.")]
 LastDay = Annotated[str, typer.Argument(metavar="TO", help="Last production day, YYYY-MM-DD.")]
-
-FAILED, ASKED_WRONGLY = 1, 2
 
 
 @archive_app.command()
@@ -71,7 +70,7 @@ def restore(
 
     known = {name for name, one in DATASETS.items() if one.archived}
     if dataset not in known:
-        _stop(ASKED_WRONGLY, f"{dataset!r} is not archived: write one of {', '.join(sorted(known))}.")
+        stop(ASKED_WRONGLY, f"{dataset!r} is not archived: write one of {', '.join(sorted(known))}.")
     dates = _days(first, last)
     settings = Settings()
     plant = load_plant(settings.plant)
@@ -91,7 +90,7 @@ def restore(
         typer.echo(f"{sum(one.added for one in done)} rows added, {sum(one.rows for one in done)} in the files.")
     waiting = [one.production_date for one in done if one.action == "waiting"]
     if waiting:
-        _stop(
+        stop(
             FAILED,
             f"{len(waiting)} days from {waiting[0]} on are being woken from the archive tier, which takes up to 15 "
             "hours: run the same command again then.",
@@ -154,7 +153,7 @@ def backup(
         if restored:
             typer.echo(f"Restored into a scratch database in {restored.took_s:.1f} s.")
     if differing:
-        _stop(FAILED, f"Not every row came back: {', '.join(differing)}.")
+        stop(FAILED, f"Not every row came back: {', '.join(differing)}.")
 
 
 @archive_app.command(name="restore-backup")
@@ -178,7 +177,7 @@ def restore_backup(
         typer.echo(f"{done.name}: {done.rows} rows of {done.tables} tables and {done.samples} samples restored in "
                    f"{done.took_s:.1f} s. Archived samples come back with prodlytics restore.")  # fmt: skip
     if done.differing:
-        _stop(FAILED, f"Not every row came back: {', '.join(done.differing)}.")
+        stop(FAILED, f"Not every row came back: {', '.join(done.differing)}.")
 
 
 def exit_code(error: Exception) -> int | None:
@@ -197,7 +196,7 @@ def exit_code(error: Exception) -> int | None:
 def _days(first: str, last: str) -> list[dt.date]:
     begin, end = _day(first), _day(last)
     if end < begin:
-        _stop(ASKED_WRONGLY, f"The last day {end} is before the first day {begin}.")
+        stop(ASKED_WRONGLY, f"The last day {end} is before the first day {begin}.")
     return [begin + dt.timedelta(days=n) for n in range((end - begin).days + 1)]
 
 
@@ -205,9 +204,4 @@ def _day(text: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        _stop(ASKED_WRONGLY, f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.")
-
-
-def _stop(code: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"{sentence}\n")
-    raise SystemExit(code)
+        stop(ASKED_WRONGLY, f"{text!r} is not a day: write YYYY-MM-DD, e.g. 2026-11-20.")

@@ -6,6 +6,7 @@ plant file and nothing else: no database, no network, no secrets.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import dagster as dg
@@ -42,7 +43,7 @@ from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.sources import source_checks
 from prodlytics.assets.stop_features import stop_features
 from prodlytics.assets.work_orders import work_orders
-from prodlytics.automation import jobs, schedules, sensors
+from prodlytics.automation import alerting, jobs, schedules, sensors
 from prodlytics.plant.load import load_plant
 from prodlytics.plant.model import Plant
 from prodlytics.settings import Settings
@@ -87,9 +88,9 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
         **overrides: Resources to use instead of the default ones, by name (`database`, `places`).
 
     Raises:
-        PlantFileError: The plant file is wrong; the text says in which line and what to write.
+        PlantFileError: The plant file is wrong, or the variable of a channel is not set; the text says in which line.
     """
-    plant = plant or load_plant(Settings().plant)
+    plant = plant or load_plant(Settings().plant, os.environ)
     chain, ingest, close_day = jobs.chain_job(plant), jobs.ingest_job(plant), jobs.close_day_job(plant)
     insights, training = jobs.insights_job(plant), jobs.training_job(plant)
     entries, pruning = jobs.ingest_entries_job(plant), jobs.prune_history_job()
@@ -131,7 +132,13 @@ def build_defs(*, plant: Plant | None = None, **overrides: Any) -> dg.Definition
             schedules.weekly_backup(plant, backing_up),
             *(schedules.asking(plant, asked) if asked else []),
         ],
-        sensors=[sensors.landed_files(plant, ingest, entries), sensors.live_figures(plant)],
+        sensors=[
+            sensors.landed_files(plant, ingest, entries),
+            sensors.live_figures(plant),
+            alerting.alert_rules(plant),
+            alerting.alert_dagster(plant),
+            alerting.alert_delivery(plant),
+        ],
         resources={"database": Database(), "places": Places(), **overrides},
         # A subprocess per step costs an interpreter and all imports: 18 s instead of 0.7 s for a chain of three.
         executor=dg.in_process_executor,

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     "A folder or an Azure container; without it `home`/archive."
     landing_url: str | None = None
     "Where files for us arrive, a folder or an Azure container; without it `home`/landing."
+    dagster_web: str | None = None
+    "Dagster's web server, http://127.0.0.1:3000, for the watchdog to ask whether the code location is loaded."
     mqtt_url: SecretStr | None = None
     "The MQTT broker: mqtt://host:1883, or mqtts://user:password@host:8883."
     mqtt_ca_file: Path | None = None

@@ -92,6 +92,8 @@ FIELDS: dict[str, Field] = {
     "gap_reject_count": Field("numeric", "Rejects made while nobody knew the state; outside OEE.", "parts", minimum=0),
     "off_plan_good_count": Field("numeric", "Good parts made off the plan, where that is outside OEE.", "parts", 0),
     "off_plan_reject_count": Field("numeric", "Rejects made off the plan, where that is outside OEE.", "parts", 0),
+    "hour_good_count": Field("numeric", "Good parts of the last hour, of the running shift.", "parts", minimum=0),
+    "hour_reject_count": Field("numeric", "Rejects of the last hour, of the running shift.", "parts", minimum=0),
     "reject_reason": Field("text", "Why the part was rejected, if the machine says."),
     "machine_state": Field("text", "State at that moment."),
     "fault_code": Field("text", "Code the controller shows."),

@@ -377,14 +377,14 @@ _ALL = (
         columns=_columns(
             "machine_id shift production_date shift_started_at shift_ends_at state state_since availability "
             "performance quality oee null_reason coverage good_count reject_count rework_count gap_good_count "
-            "gap_reject_count off_plan_good_count off_plan_reject_count planned_time_us run_time_us ideal_time_us "
-            "ideal_good_time_us running_us failure_us "
+            "gap_reject_count off_plan_good_count off_plan_reject_count hour_good_count hour_reject_count "
+            "planned_time_us run_time_us ideal_time_us ideal_good_time_us running_us failure_us "
             "changeover_us planned_stop_us other_stop_us micro_stop_us break_us not_scheduled_us unknown_us "
             "off_plan_run_us part_number work_order last_heard_at as_of convention"
         ),
         required=_columns(
             "machine_id production_date state good_count reject_count rework_count gap_good_count gap_reject_count "
-            "off_plan_good_count off_plan_reject_count off_plan_run_us "
+            "off_plan_good_count off_plan_reject_count off_plan_run_us hour_good_count hour_reject_count "
             "planned_time_us run_time_us running_us failure_us changeover_us planned_stop_us other_stop_us "
             "micro_stop_us break_us not_scheduled_us unknown_us as_of convention"
         ),

@@ -169,7 +169,15 @@ def _of_now(
         "part_number": part_number,
         "work_order": work_order,
         "last_heard_at": known.last_heard_at,
+        **_of_last_hour(known.events, shift, now),
     }
+
+
+def _of_last_hour(events: pd.DataFrame, shift: RunningShift | None, now: dt.datetime) -> dict[str, float]:
+    """Good and rejected parts of the hour up to now; of a shift that is younger, since its start."""
+    since = now if shift is None else max(shift.starts_at, now - dt.timedelta(hours=1))
+    made = events[(events["time"] > since) & (events["time"] <= now)]
+    return {f"hour_{name}": float(made[name].sum()) for name in ("good_count", "reject_count")}
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,7 @@ NOT_COMPARED = frozenset(
         "simulation",
         "report_after_boundary_min",
         "anomalies",
+        "alerts",
     }
 )
 #: Dataset with one row for the whole plant, and what stands for the machine there.

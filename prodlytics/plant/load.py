@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 
+from prodlytics.plant.alert_rules import missing_secrets
 from prodlytics.plant.model import Plant
+from prodlytics.plant.problem import Path as Place
 from prodlytics.plant.rules import ContradictionError
-from prodlytics.plant.rules import Path as Place
 
 #: What to write instead, for the complaints pydantic words for programmers.
 WRITE = {
@@ -80,11 +81,12 @@ class _Written:
         return self.lines.get(place, 1)
 
 
-def load_plant(path: Path | str) -> Plant:
+def load_plant(path: Path | str, environment: Mapping[str, str] | None = None) -> Plant:
     """Read a plant file.
 
     Args:
         path: The YAML file; its name appears in the complaints as given here.
+        environment: Where the secrets of channels have to be; None does not look. Their values are not read.
 
     Raises:
         PlantFileError: The file is missing, no YAML, or not a valid plant; all that is wrong is named at once.
@@ -95,10 +97,14 @@ def load_plant(path: Path | str) -> Plant:
     if not isinstance(written.content, dict):
         raise PlantFileError(f"{path} line 1: write settings, one `key: value` per line, beginning with `plant:`")
     try:
-        return Plant.model_validate(written.content)
+        plant = Plant.model_validate(written.content)
     except ValidationError as error:
         complaints = sorted(set(_complaints(error, written)))
         raise PlantFileError("\n".join(f"{path} line {line}: {what}" for line, what in complaints)) from None
+    missing = missing_secrets(plant, environment) if environment is not None else []
+    if missing:
+        raise PlantFileError("\n".join(f"{path} line {written.line(one.path)}: {one.message}" for one in missing))
+    return plant
 
 
 def _read(path: Path) -> _Written:

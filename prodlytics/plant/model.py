@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from prodlytics.plant.alerting import Alerts
 from prodlytics.plant.anomalies import Anomalies
 from prodlytics.plant.cloud import Cloud
 from prodlytics.plant.connection import Connection
@@ -396,6 +397,7 @@ class Plant(Strict):
     convention: Convention = Convention()
     thresholds: Thresholds = Thresholds()
     anomalies: Anomalies = Anomalies()
+    alerts: Alerts = Alerts()
     supervisors: tuple[Supervisor, ...] = ()
     contacts: tuple[Contact, ...] = ()
     landing: tuple[LandingFormat, ...] = ()

@@ -20,6 +20,8 @@ class Contact(Strict):
     role: str
     name: str
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    phone: str | None = Field(default=None, pattern=r"^\+[1-9][0-9]{6,14}$")
+    "With the country, for text messages: +13125550123."
 
 
 class Supervisor(Strict):

@@ -9,28 +9,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from prodlytics.plant.alert_rules import alert_problems
+from prodlytics.plant.problem import Path, Problem
 from prodlytics.plant.values import WEEKDAYS
 
 if TYPE_CHECKING:
     from prodlytics.plant.model import Break, LandingFormat, Machine, Plant, Shift, ShiftPlan
 
-Path = tuple[str | int, ...]
 DAY_MIN = 24 * 60
 WEEK_MIN = 7 * DAY_MIN
 #: An overtime belongs to the day on which it starts, like a shift, so it cannot be longer than one.
 LONGEST_OVERTIME = dt.timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: where (keys and list positions from the top of the file) and what to write."""
-
-    path: Path
-    message: str
 
 
 class ContradictionError(ValueError):
@@ -45,7 +37,7 @@ def contradictions(plant: Plant) -> list[Problem]:
     """Everything in `plant` that does not agree with the rest of it, in the order of the rules."""
     rules = (
         _names, _machines, _lines, _parts, _reasons, _thresholds, _shift_plans, _holidays, _exceptions, _supervisors,
-        _landing, _feeds, _agents, _cloud, _connections,
+        _landing, _feeds, _agents, _cloud, _connections, alert_problems,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(plant)]
 

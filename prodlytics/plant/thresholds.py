@@ -12,6 +12,8 @@ class Thresholds(Strict):
     """Limits that checks and the report compare with; shares between 0 and 1."""
 
     oee_warning: Share = 0.60
+    oee_manager: Share = 0.50
+    "Below this in the running shift the plant manager is told."
     oee_critical: Share = 0.40
     availability: Share = 0.70
     performance: Share = 0.75
@@ -21,6 +23,12 @@ class Thresholds(Strict):
     feed_silent_min: Positive = 15
     coverage: Share = 0.99
     downtime_alert_min: Positive = 15
+    scrap_alert_pieces: Positive = 20
+    "Fewer pieces in the rolling hour say nothing about its scrap rate."
+    live_planned_min: Positive = 60
+    "Less planned time of the running shift says nothing about its OEE."
+    vibration_mean_min: Positive = 10
+    "Minutes over which vibration is averaged before it is judged."
     state_changes_per_h: Positive = 120
     reason_needed_s: Positive = 120
     "A stop longer than this needs a reason from a person ..."
