@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prodlytics.plant.model import Plant
 
 #: First wait before another attempt; doubled each time up to the longest.
-FIRST_WAIT, LONGEST_WAIT = dt.timedelta(seconds=20), dt.timedelta(minutes=10)
+FIRST_WAIT, LONGEST_WAIT = dt.timedelta(seconds=20), dt.timedelta(minutes=2)
 #: Attempts after which a channel counts as not working.
 SAID_AFTER = 2
 #: No new message is begun after so long: the sensor that calls this has 60 seconds.
