@@ -127,11 +127,12 @@ def checks(
 
     for key in keys:
         latest = instance.get_latest_asset_check_evaluation_record(key)
-        if latest is None or latest.create_timestamp < since.timestamp():
+        # The record's own time is to the second on SQLite.
+        if latest is None or latest.event is None or latest.event.timestamp < since.timestamp():
             continue
         rule = "model_drift" if "drift" in key.name else "check_failed"
         subject = "/".join([*_below(plant, key.asset_key), key.name])
-        event = latest.event.dagster_event if latest.event else None
+        event = latest.event.dagster_event
         if event is None or event.event_type_value != "ASSET_CHECK_EVALUATION":
             yield Reading(rule, subject, None, "It is being evaluated.")
             continue

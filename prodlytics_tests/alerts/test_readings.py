@@ -133,8 +133,8 @@ NOTHING = (
 def live(conn: Conn, **told: Any) -> None:
     """A row of live_oee of M1."""
     row: dict[str, Any] = {
-        **dict.fromkeys(NOTHING.split(), 0), "machine_id": "M1", "production_date": NOW.date(), "state": "running", "as_of": NOW,
-        "convention": "x", **told,
+        **dict.fromkeys(NOTHING.split(), 0), "machine_id": "M1", "production_date": NOW.date(), "state": "running",
+        "as_of": NOW, "convention": "x", **told,
     }  # fmt: skip
     names, values = ", ".join(row), ", ".join(["%s"] * len(row))
     conn.execute(f"INSERT INTO live_oee ({names}) VALUES ({values})", list(row.values()))
