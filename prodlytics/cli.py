@@ -87,7 +87,7 @@ def up(
     from prodlytics.settings import Settings
 
     settings = Settings()
-    plant = load_plant(settings.plant)
+    plant = load_plant(settings.plant, os.environ)
     if not is_free(port):
         stop(ASKED_WRONGLY, f"Port {port} is in use, perhaps by this very command: write --port with another one.")
     with connect(database_url(settings)) as conn:

@@ -18,6 +18,7 @@ from prodlytics.db.queries import sql
 if TYPE_CHECKING:
     import psycopg
 
+    from prodlytics.plant.calendar import Piece
     from prodlytics.plant.model import Plant
 
 #: States in which a machine that should produce does not; a setup is work.
@@ -30,6 +31,9 @@ LIVE = (
 SLOW = ("anomaly", "sensor_gap", "source", "quarantine", "archive")
 #: A sensor counts as steady from this share of its intervals on, as in kpi/sensor_delivery.
 REGULAR = 0.8
+#: Planned minutes of a stop are counted so far back.
+LOOK_BACK = dt.timedelta(days=3)
+_MICROSECOND = dt.timedelta(microseconds=1)
 _RATIOS = ("oee", "availability", "performance", "quality")
 _NOT_PLANNED = {
     "break": "The machine has a break.",
@@ -42,7 +46,7 @@ def live(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) -> list[
     """What machines and feeds do now."""
     rows = _machines(conn, plant, now)
     found: list[Reading] = []
-    down = _down_minutes(conn, rows, now)
+    down = _down_minutes(conn, plant, rows, now)
     for row in rows:
         found += [
             _down(plant, row, down.get(row["machine_id"])),
@@ -75,17 +79,28 @@ def _machines(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) -> 
     ]
     known = {machine.id for machine in plant.machines}
     rows = _rows(conn, "select_alert_machines", {"now": now, "maintenance": maintenance})
-    return [row for row in rows if row["machine_id"] in known]
+    return [
+        {**row, "plan": _plan(plant, row["machine_id"], now, now + _MICROSECOND)[0].plan}
+        for row in rows
+        if row["machine_id"] in known
+    ]
+
+
+def _plan(plant: Plant, machine_id: str, start: dt.datetime, end: dt.datetime) -> list[Piece]:
+    """The plan as the plant file says it: that of a day that has just begun is not in the table yet."""
+    from prodlytics.plant.calendar import plan_pieces
+
+    return plan_pieces(plant, plant.machine(machine_id), start, end)
 
 
 def _not_now(row: Mapping[str, Any]) -> str | None:
     if row["maintained"] is not None:
         return f"Somebody says it is {row['maintained']}."
-    return _NOT_PLANNED.get(row["plan"] or "not_scheduled")
+    return _NOT_PLANNED.get(row["plan"])
 
 
 def _down_minutes(
-    conn: psycopg.Connection[Any], rows: list[dict[str, Any]], now: dt.datetime
+    conn: psycopg.Connection[Any], plant: Plant, rows: list[dict[str, Any]], now: dt.datetime
 ) -> dict[str, tuple[dt.datetime, float]]:
     """Since when each machine that is down has been so, and its planned minutes since then."""
     down = [row for row in rows if row["state"] in DOWN and row["state_since"] is not None]
@@ -96,9 +111,14 @@ def _down_minutes(
         "down": list(DOWN), "now": now,
     }  # fmt: skip
     since: dict[str, dt.datetime] = dict(conn.execute(sql("select_down_since"), asked).fetchall())
-    spans = {"machines": list(since), "since": list(since.values()), "now": now}
-    minutes: dict[str, float] = dict(conn.execute(sql("select_planned_minutes"), spans).fetchall())
-    return {name: (at, minutes[name]) for name, at in since.items()}
+    # Breaks and unplanned time do not count.
+    planned = {
+        name: sum(
+            one.end - one.begin for one in _plan(plant, name, max(at, now - LOOK_BACK), now) if one.plan == "planned"
+        )
+        for name, at in since.items()
+    }
+    return {name: (at, planned[name] / 60e6) for name, at in since.items()}
 
 
 def _down(plant: Plant, row: Mapping[str, Any], down: tuple[dt.datetime, float] | None) -> Reading:
@@ -150,7 +170,7 @@ def _silent(plant: Plant, row: Mapping[str, Any], now: dt.datetime) -> list[Read
         return []
     minutes = (now - heard).total_seconds() / 60
     says = f"{machine} was last heard at {clock(plant, heard)}, {minutes:.0f} minutes ago."
-    off = row["plan"] in (None, "not_scheduled")
+    off = row["plan"] == "not_scheduled"
     # Machines may be switched off outside the plan.
     why = "The machine is not scheduled." if off else None
     return [Reading("feed_silent", machine, minutes, says, heard, machine, row["line"], not_now=why)]

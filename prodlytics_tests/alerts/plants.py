@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -16,11 +17,15 @@ PEOPLE = [
 STATES = {"metric": "State", "map": {"1": "running", "2": "idle", "3": "fault", "4": "setup"}}
 
 
-def plant(machines: int = 1, **alerts: Any) -> Plant:
-    """Machines M1, M2 ... on line L1; `alerts` as in the plant file, by default one e-mail channel."""
+def plant(machines: int = 1, exceptions: Sequence[dict[str, Any]] = (), **alerts: Any) -> Plant:
+    """Machines M1, M2 ... on line L1, planned around the clock but for `exceptions`.
+
+    `alerts` as in the plant file, by default one e-mail channel.
+    """
     settings = deepcopy(SETTINGS)
     settings["parts"] = []
     settings["contacts"] = PEOPLE
+    settings["exceptions"] = list(exceptions)
     settings["machines"] = [
         {"id": f"M{i}", "name": f"Machine {i}", "line": "L1", "state": STATES,
          "counters": [{"metric": "Good", "counts": "good"}, {"metric": "Bad", "counts": "reject"}],

@@ -44,13 +44,10 @@ def say(conn: Conn, *said: tuple[float, str, float], machine: str = "M1") -> Non
         write_samples(writer, batch(rows), ingested_at=NOW)
 
 
-def planned(conn: Conn, *spans: tuple[float, float, str]) -> None:
-    """The plan of M1: minutes ago from and until, kind."""
-    for since, until, plan in spans:
-        conn.execute(
-            "INSERT INTO plan_calendar VALUES ('M1', %s, %s, %s, 'Early', '2026-11-10', 'test')",
-            (ago(since), ago(until), plan),
-        )
+def but(kind: str, since: float, until: float) -> Plant:
+    """The plant with another plan from so many minutes ago until so many."""
+    start, end = (ago(m).astimezone(PLANT.zone).replace(tzinfo=None).isoformat() for m in (since, until))
+    return plant(machines=2, exceptions=[{"kind": kind, "start": start, "end": end, "reason": "Works"}])
 
 
 def of(conn: Conn, rule: str, subject: str = "M1", of_plant: Plant = PLANT) -> Reading:
@@ -58,11 +55,10 @@ def of(conn: Conn, rule: str, subject: str = "M1", of_plant: Plant = PLANT) -> R
     return next(one for one in found if one.rule == rule and one.subject == subject)
 
 
-def test_a_stop_counts_its_planned_minutes_and_a_break_is_none(conn: Conn) -> None:
-    planned(conn, (300, 30, "planned"), (30, 10, "break"), (10, -60, "planned"))
+def test_a_stop_counts_its_planned_minutes_alone(conn: Conn) -> None:
     say(conn, (100, "State", 1), (42, "State", 3), (1, "Good", 7))
-    found = of(conn, "machine_down")
-    # 12 minutes before the break and 10 after it.
+    found = of(conn, "machine_down", of_plant=but("planned_stop", 30, 10))
+    # 12 minutes before the works and 10 after them.
     assert found.value == pytest.approx(22)
     assert found.since == ago(42)
     assert found.not_now is None
@@ -70,7 +66,6 @@ def test_a_stop_counts_its_planned_minutes_and_a_break_is_none(conn: Conn) -> No
 
 
 def test_fault_and_idle_by_turns_are_one_stop_and_a_setup_is_work(conn: Conn) -> None:
-    planned(conn, (300, -60, "planned"))
     say(conn, (50, "State", 1), (30, "State", 3), (20, "State", 2), (4, "State", 3), (1, "Good", 7))
     assert of(conn, "machine_down").since == ago(30)
     say(conn, (3, "State", 4))
@@ -79,16 +74,17 @@ def test_fault_and_idle_by_turns_are_one_stop_and_a_setup_is_work(conn: Conn) ->
     assert of(conn, "machine_down").since == ago(2)
 
 
-@pytest.mark.parametrize("plan", ["break", "planned_stop", "not_scheduled", None])
-def test_a_machine_that_should_not_work_says_why(conn: Conn, plan: str | None) -> None:
-    planned(conn, (300, 20, "planned"), *([(20, -60, plan)] if plan else []))
+@pytest.mark.parametrize(
+    ("kind", "why"), [("planned_stop", "The machine has a planned stop."), ("closure", "The machine is not scheduled.")]
+)
+def test_a_machine_that_should_not_work_says_why(conn: Conn, kind: str, why: str) -> None:
     say(conn, (200, "State", 1), (100, "State", 3), (1, "Good", 7))
-    assert of(conn, "machine_down").not_now is not None
+    assert of(conn, "machine_down", of_plant=but(kind, 20, -60)).not_now == why
+    assert of(conn, "machine_down", of_plant=but(kind, 60, 20)).not_now is None
 
 
 def test_somebody_says_that_it_is_maintained(conn: Conn) -> None:
     code = next(one for one in PLANT.reasons if one.loss == "planned_stop").reasons[0].code
-    planned(conn, (300, -60, "planned"))
     say(conn, (200, "State", 1), (40, "State", 3), (1, "Good", 7))
     conn.execute(
         "INSERT INTO operator_entries (source_key, machine_id, kind, starts_at, reason_code, entered_by, entered_at, "
@@ -105,7 +101,6 @@ def test_somebody_says_that_it_is_maintained(conn: Conn) -> None:
 
 
 def test_a_silent_feed_says_since_when_and_its_machine_is_not_called_down(conn: Conn) -> None:
-    planned(conn, (300, -60, "planned"))
     say(conn, (200, "State", 1), (100, "State", 3), (20, "Good", 7))
     silent = of(conn, "feed_silent")
     assert silent.value == pytest.approx(20, abs=0.5)
@@ -141,7 +136,6 @@ def live(conn: Conn, **told: Any) -> None:
 
 
 def test_scrap_of_the_rolling_hour_needs_enough_pieces(conn: Conn) -> None:
-    planned(conn, (300, -60, "planned"))
     say(conn, (1, "State", 1))
     live(conn, hour_good_count=17, hour_reject_count=2)
     assert of(conn, "scrap_rate").value is None
@@ -150,7 +144,6 @@ def test_scrap_of_the_rolling_hour_needs_enough_pieces(conn: Conn) -> None:
 
 
 def test_the_shift_so_far_is_judged_after_an_hour_of_planned_time(conn: Conn) -> None:
-    planned(conn, (300, -60, "planned"))
     say(conn, (1, "State", 1))
     live(conn, oee=0.42, availability=0.6, performance=0.9, quality=0.8, planned_time_us=59 * 60_000_000, good_count=90)
     assert of(conn, "oee").value is None
