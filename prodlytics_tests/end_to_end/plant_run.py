@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,11 @@ COMPARED = ("plan_calendar", "production_events", "machine_states", "downtime_ev
             "reconciliation")  # fmt: skip
 
 
+#: Seven of the twelve machines: both kinds of counter, all classes of vibration and none, several of a line. All twelve
+#: took twice the time and had no rule more.
+MACHINES = ("Press01", "Press02", "Press03", "Press04", "Mill01", "Mill02", "Pack01")
+
+
 @dataclass(frozen=True)
 class PlantRun:
     """One plant's surroundings."""
@@ -40,6 +46,7 @@ class PlantRun:
     url: str
     landing: Path
     archive: Path
+    plant_file: Path
 
     def runner(self, instance: dg.DagsterInstance) -> Runner:
         """Jobs of this plant against this database and these folders."""
@@ -88,9 +95,26 @@ class PlantRun:
         return conn.execute(f"SELECT {columns} FROM {name} ORDER BY {', '.join(dataset.key)}").fetchall()
 
 
-def make_story(folder: Path) -> tuple[Path, Path, list[Path]]:
+def only(plant: Plant, machines: Collection[str]) -> Plant:
+    """The plant without its other machines, and without what the file says of those."""
+    raw = plant.model_dump()
+    raw["machines"] = [machine for machine in raw["machines"] if machine["id"] in machines]
+    lines = {machine["line"] for machine in raw["machines"]}
+    raw["lines"] = [line for line in raw["lines"] if line["id"] in lines]
+    for part in raw["parts"]:
+        part["ideal_cycle_time_ms"] = {k: v for k, v in part["ideal_cycle_time_ms"].items() if k in machines}
+    for exception in raw["exceptions"]:
+        exception["machines"] = exception["machines"] and tuple(
+            name for name in exception["machines"] if name in machines
+        )
+    raw["exceptions"] = [one for one in raw["exceptions"] if one["machines"] is None or one["machines"]]
+    return Plant.model_validate(raw)
+
+
+def make_story(folder: Path, machines: Collection[str] = MACHINES) -> tuple[Path, Path, list[Path]]:
     """Simulate once; returns landing, truth and the files that arrive late (moved aside)."""
-    plant = load_plant(DEMO_PLANT)
+    plant = only(load_plant(DEMO_PLANT), machines)
+    (folder / "plant.yaml").write_text(plant.model_dump_json(), encoding="utf-8")
     landing, truth, aside = folder / "landing", folder / "truth", folder / "late"
     report = simulate(plant, landing, truth, end=END, days=DAYS)
     aside.mkdir()
@@ -102,7 +126,8 @@ def plant_run(url: str, story: Path, folder: Path) -> PlantRun:
     """A run with its own copy of the landed files."""
     landing = folder / "landing"
     shutil.copytree(story / "landing", landing)
-    return PlantRun(load_plant(DEMO_PLANT), url, landing, folder / "archive")
+    plant_file = story / "plant.yaml"
+    return PlantRun(load_plant(plant_file), url, landing, folder / "archive", plant_file)
 
 
 def assert_same(found: dict[str, list[tuple[object, ...]]], expected: dict[str, list[tuple[object, ...]]]) -> None:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from prodlytics.ops.explain import NothingToExplainError, explain_day, explain_hour
-from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
+from prodlytics_tests.end_to_end.plant_run import MACHINES, PlantRun, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.test_cli import one_sentence, prodlytics
 
@@ -35,17 +35,20 @@ def computed(plain_server: str, story: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def explain(computed: PlantRun, tmp_path: Path) -> Explain:
-    return Explain(computed.url, tmp_path)
+    return Explain(computed, tmp_path)
 
 
 class Explain:
     """The command against the computed database."""
 
-    def __init__(self, url: str, home: Path) -> None:
-        self.url, self.home = url, home
+    def __init__(self, run: PlantRun, home: Path) -> None:
+        self.url, self.plant_file, self.home = run.url, run.plant_file, home
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return prodlytics("explain", *arguments, home=self.home, PRODLYTICS_DATABASE_URL=self.url)
+        return prodlytics(
+            "explain", *arguments, home=self.home, PRODLYTICS_DATABASE_URL=self.url,
+            PRODLYTICS_PLANT=str(self.plant_file),
+        )  # fmt: skip
 
     def query(self, text: str, *values: object) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url) as conn:
@@ -104,7 +107,7 @@ def test_every_hour_of_every_machine_is_what_its_parts_give(computed: PlantRun) 
             for day in computed.days[:-1]
             for one in explain_day(conn, computed.plant, machine, dt.date.fromisoformat(day))
         ]
-    assert len(found) == 12 * (4 * 24 + 25)
+    assert len(found) == len(MACHINES) * (4 * 24 + 25)
     assert [(one.machine_id, one.starts_at, one.verdict) for one in found if one.verdict] == []
     odd = [(one.machine_id, i) for one in found for i in one.intervals if i.expected_bucket != i.bucket]
     assert odd == []
@@ -222,7 +225,7 @@ def test_dagster_shows_the_same(computed: PlantRun, explain: Explain) -> None:
     assert len(sums) == len(computed.plant.machines) + 1
     for row in sums:
         assert sum(round(float(share) * 10) for share in row[1:-2]) == 1000, row
-        assert float(row[-1]) == (24 if row[0] != "all machines" else 24 * 12)
+        assert float(row[-1]) == (24 if row[0] != "all machines" else 24 * len(MACHINES))
 
 
 def _metadata(instance: dg.DagsterInstance, run: PlantRun, name: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ import pandas as pd
 import psycopg
 import pytest
 
+from prodlytics.plant.load import load_plant
+from prodlytics.settings import DEMO_PLANT
 from prodlytics.simulator.truth import Truth, load_truth
-from prodlytics_tests.end_to_end.plant_run import PlantRun, plant_run
+from prodlytics_tests.end_to_end.plant_run import PlantRun, make_story, plant_run
 from prodlytics_tests.servers.databases import migrated_database
 
 #: OEE on paper of a shift of Mill01, for the whole shift and for a part of it.
@@ -19,6 +21,14 @@ PAPER = """machine_id,starts_at,ends_at,measure,figure,entered_by,entered_at
 Mill01,2026-11-02T12:00:00Z,2026-11-02T20:30:00Z,oee,0.05,2001,2026-11-02T21:00:00Z
 Mill02,2026-11-02T12:00:00Z,2026-11-02T14:00:00Z,oee,0.05,2001,2026-11-02T21:00:00Z
 """
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All machines: the troubles of the story then lie where every rule of trust meets one."""
+    folder = tmp_path_factory.mktemp("story")
+    make_story(folder, [machine.id for machine in load_plant(DEMO_PLANT).machines])
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -113,13 +113,13 @@ def floor_samples() -> list[tuple[float, str, float]]:
 
 @pytest.fixture
 def run(plain_database: str, tmp_path: Path) -> PlantRun:
-    return PlantRun(_plant(), plain_database, tmp_path / "landing", tmp_path / "archive")
+    return PlantRun(_plant(), plain_database, tmp_path / "landing", tmp_path / "archive", tmp_path / "plant.yaml")
 
 
 def assert_the_same_from_scratch(run: PlantRun, server: str, folder: Path) -> None:
     """All that has landed, loaded in another order into an empty database and derived at once."""
     with migrated_database(server) as url:
-        other = PlantRun(run.plant, url, folder, run.archive)
+        other = PlantRun(run.plant, url, folder, run.archive, run.plant_file)
         for file in sorted(run.landing.rglob("*.csv"), reverse=True):
             target = folder / file.parent.name / f"{1000 - len(list(folder.rglob('*')))}.csv"
             target.parent.mkdir(parents=True, exist_ok=True)

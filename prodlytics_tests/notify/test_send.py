@@ -77,11 +77,12 @@ def test_the_incoming_webhooks_of_vendors_are_understood() -> None:
     import apprise
 
     # What their pages hand out; the wire itself ends at the vendors and cannot be tried here.
+    workflow = "https://prod-12.westeurope.logic.azure.com:443/workflows/0123456789abcdef/triggers/manual/paths/invoke"
+    account = "AC0123456789abcdef0123456789abcdef:0123456789abcdef0123456789abcdef"
     urls = {
         "https://hooks.slack.com/services/T0000000A/B0000000A/abcdefghijklmnopqrstuvwx": "slack",
-        "https://prod-12.westeurope.logic.azure.com:443/workflows/0123456789abcdef0123456789abcdef/triggers/"
-        "manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=abcdefghijklmnop": "workflow",
-        "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef0123456789abcdef@+15550100123/+13125550123": "twil",
+        f"{workflow}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=abcdefghijklmnop": "workflow",
+        f"twilio://{account}@+15550100123/+13125550123": "twil",
     }
     for url, service in urls.items():
         made = apprise.Apprise.instantiate(url)

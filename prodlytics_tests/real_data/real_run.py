@@ -98,7 +98,7 @@ def real_run(
         (landing / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, landing / target)
     with migrated_database(server) as url:
-        run = PlantRun(load_plant(PLANTS / f"{name}.yaml"), url, landing, folder / "archive")
+        run = PlantRun(load_plant(PLANTS / f"{name}.yaml"), url, landing, folder / "archive", PLANTS / f"{name}.yaml")
         outcome = run.run(
             ("ingest_entries", None, None),
             ("ingest", days[1], None),
