@@ -112,9 +112,9 @@ def _measure(folder: Path, mails: Mails, calls: Calls, broker: mosquitto.Broker)
     arrivals, floor = Arrivals(mails, calls), Floor(broker.port)
     reached: dict[str, float] = {}
     with (
+        _process(env, folder, "bridge") as bridge,
         _process(env, folder, "up", "--port", str(free_port())),
         _process(env, folder, "watchdog"),
-        _process(env, folder, "bridge") as bridge,
     ):
         time.sleep(100)
         began = time.time()

@@ -93,10 +93,15 @@ def _plan(plant: Plant, machine_id: str, start: dt.datetime, end: dt.datetime) -
     return plan_pieces(plant, plant.machine(machine_id), start, end)
 
 
-def _not_now(row: Mapping[str, Any]) -> str | None:
-    if row["maintained"] is not None:
-        return f"Somebody says it is {row['maintained']}."
-    return _NOT_PLANNED.get(row["plan"])
+def _about(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What every reading of a machine that should work says of it."""
+    maintained = row["maintained"]
+    return {
+        "machine_id": row["machine_id"],
+        "line": row["line"],
+        "not_now": _NOT_PLANNED.get(row["plan"]),
+        "explained": None if maintained is None else f"Somebody says it is {maintained}.",
+    }
 
 
 def _down_minutes(
@@ -123,7 +128,7 @@ def _down_minutes(
 
 def _down(plant: Plant, row: Mapping[str, Any], down: tuple[dt.datetime, float] | None) -> Reading:
     machine, state = row["machine_id"], row["state"]
-    about = {"machine_id": machine, "line": row["line"], "not_now": _not_now(row)}
+    about = _about(row)
     if down is None:
         # An unknown state says neither that it runs nor that it stands.
         value = None if state == "unknown" or state in DOWN else 0.0
@@ -137,7 +142,7 @@ def _down(plant: Plant, row: Mapping[str, Any], down: tuple[dt.datetime, float] 
 def _scrap(plant: Plant, row: Mapping[str, Any]) -> Reading:
     machine = row["machine_id"]
     good, reject = float(row["hour_good_count"] or 0), float(row["hour_reject_count"] or 0)
-    about = {"machine_id": machine, "line": row["line"], "not_now": _not_now(row)}
+    about = _about(row)
     if good + reject < plant.thresholds.scrap_alert_pieces:
         return Reading("scrap_rate", machine, None, f"{machine}: {good + reject:.0f} parts in the last hour.", **about)
     rate = 100 * reject / (good + reject)
@@ -151,7 +156,7 @@ def _ratio(plant: Plant, row: Mapping[str, Any], name: str) -> Reading:
     little = planned < plant.thresholds.live_planned_min or (
         name == "quality" and made < plant.thresholds.scrap_alert_pieces
     )
-    about = {"machine_id": machine, "line": row["line"], "not_now": _not_now(row)}
+    about = _about(row)
     if value is None or little:
         return Reading(name, machine, None, f"{machine}: too little of the shift to say.", **about)
     label = {"oee": "OEE"}.get(name, name)

@@ -31,6 +31,8 @@ WATCHED = (
     "disk", "delivery",
 )  # fmt: skip
 PATIENCE_S = 5.0
+#: Dagster's daemons beat every 30 s; Dagster itself calls one dead after half an hour.
+DEAD_AFTER = dt.timedelta(minutes=2)
 #: A sensor that has not ticked for so long stands still: its code location is broken or the daemon is busy.
 STILL_AFTER = dt.timedelta(minutes=5)
 #: What a schedule may be late by.
@@ -194,11 +196,14 @@ class Watchdog:
             yield Reading("daemon", "Dagster's database", 1.0, f"It cannot be used: {said[0] if said else error!r}.")
             return
         yield Reading("daemon", "Dagster's database", 0.0, "It answers.")
+        dead = []
         for name, status in statuses.items():
-            beat = status.last_heartbeat
-            last = "never" if beat is None else f"last {dt.datetime.fromtimestamp(beat.timestamp, dt.UTC):%H:%M:%S} UTC"
-            yield Reading("daemon", f"daemon {name}", float(not status.healthy), f"{name}: heartbeat {last}.")
-        if all(not status.healthy for status in statuses.values()):
+            beat = status.last_heartbeat and dt.datetime.fromtimestamp(status.last_heartbeat.timestamp, dt.UTC)
+            if beat is None or now - beat > DEAD_AFTER:
+                dead.append(name)
+            last = "never" if beat is None else f"last at {beat:%Y-%m-%d %H:%M:%S} UTC"
+            yield Reading("daemon", f"daemon {name}", float(name in dead), f"{name}: heartbeat {last}.")
+        if len(dead) == len(statuses):
             # Without its daemon nothing ticks: that is one cause, not twenty.
             return
         yield from _ticks(instance, now)

@@ -81,9 +81,20 @@ def test_what_is_not_known_neither_opens_nor_ends_anything() -> None:
     assert told(PLANT, "machine_down", [20.0, *[None] * 50, 21.0]) == [(0, "opened")]
 
 
-def test_a_machine_that_should_not_work_is_no_alert_and_an_open_one_ends() -> None:
+def test_a_machine_that_should_not_work_is_no_alert_and_a_stop_over_a_break_is_one() -> None:
     assert told(PLANT, "machine_down", ["break"] * 5) == []
-    assert told(PLANT, "machine_down", [20.0, "break", "break"]) == [(0, "opened"), (30, "resolved")]
+    assert told(PLANT, "machine_down", [20.0, "break", "break", 21.0]) == [(0, "opened")]
+    assert told(PLANT, "machine_down", [20.0, "break", 0.0, 0.0, 0.0]) == [(0, "opened"), (120, "resolved")]
+
+
+def test_what_somebody_is_at_is_over() -> None:
+    opened = advance(PLANT, ["machine_down"], [Reading("machine_down", "M1", 20.0, "")], {}, {}, NOW).changes[0].alert
+    cared_for = Reading("machine_down", "M1", 20.0, "", explained="Somebody says it is MAIN_PM.")
+    outcome = advance(PLANT, ["machine_down"], [cared_for], {opened.key: opened}, {}, NOW)
+    assert [(change.kind, change.detail) for change in outcome.changes] == [
+        ("resolved", "Somebody says it is MAIN_PM.")
+    ]
+    assert advance(PLANT, ["machine_down"], [cared_for], {}, {}, NOW).changes == []
 
 
 def test_limits_of_a_machine_outrank_those_of_the_rule() -> None:

@@ -91,13 +91,13 @@ def test_somebody_says_that_it_is_maintained(conn: Conn) -> None:
         "source) VALUES ('k1', 'M1', 'reason', %s, %s, 'Ann', %s, 'test')",
         (ago(35), code, ago(35)),
     )
-    assert code in str(of(conn, "machine_down").not_now)
+    assert code in str(of(conn, "machine_down").explained)
     conn.execute(
         "INSERT INTO operator_entries (source_key, machine_id, kind, starts_at, undoes, entered_by, entered_at, source)"
         " VALUES ('k2', 'M1', 'undo', %s, 'k1', 'Ann', %s, 'test')",
         (ago(30), ago(30)),
     )
-    assert of(conn, "machine_down").not_now is None
+    assert of(conn, "machine_down").explained is None
 
 
 def test_a_silent_feed_says_since_when_and_its_machine_is_not_called_down(conn: Conn) -> None:
