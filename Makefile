@@ -23,7 +23,7 @@ demo: $(STAMP)
 ## Style, types, layers, then every test. Servers the tests need are unpacked into .cache.
 test: $(STAMP) check
 	@$(BIN)/python -m prodlytics_tests.servers
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 ## How fast: KPIs against the guide's way on the same data, the bridge beside a bare subscriber, orders of a mock
 ## ERP; benchmarks/results.
@@ -39,6 +39,7 @@ bench: $(STAMP)
 bench-ml: $(STAMP)
 	@$(BIN)/python -W ignore -m benchmarks.ml_causes
 	@$(BIN)/python -W ignore -m benchmarks.ml_anomalies
+	@$(BIN)/python -W ignore -m benchmarks.ml_forecasts
 
 check: $(STAMP)
 	@$(BIN)/ruff check --quiet .

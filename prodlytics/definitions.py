@@ -43,6 +43,7 @@ from prodlytics.assets.sensor_delivery import sensor_delivery
 from prodlytics.assets.sources import source_checks
 from prodlytics.assets.stop_features import stop_features
 from prodlytics.assets.work_orders import work_orders
+from prodlytics.assets.yield_forecasts import yield_forecasts
 from prodlytics.automation import alerting, jobs, schedules, sensors
 from prodlytics.plant.load import load_plant
 from prodlytics.plant.model import Plant
@@ -74,6 +75,7 @@ ASSETS = (
     model_registry,
     downtime_causes,
     anomaly_scores,
+    yield_forecasts,
     daily_report,
     retention,
     backup,

@@ -160,7 +160,7 @@ def _defaults(plant: Plant, rule: Rule) -> tuple[Level, ...]:
         "availability": [Level(limit=limits.availability * 100)],
         "performance": [Level(limit=limits.performance * 100)],
         "quality": [Level(limit=limits.quality * 100)],
-        "forecast": [Level(limit=100.0)],
+        "forecast": [Level(limit=limits.quality * 100)],
         "feed_silent": [Level(limit=limits.feed_silent_min, severity="critical")],
         "sensor_gap": [Level(limit=limits.feed_silent_min)],
         "source": [Level(limit=15.0)],

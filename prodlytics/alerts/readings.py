@@ -28,7 +28,7 @@ LIVE = (
     "machine_down", "scrap_rate", "oee", "availability", "performance", "quality", "vibration", "feed_silent",
     "delivery",
 )  # fmt: skip
-SLOW = ("anomaly", "sensor_gap", "source", "quarantine", "archive")
+SLOW = ("anomaly", "forecast", "sensor_gap", "source", "quarantine", "archive")
 #: A sensor counts as steady from this share of its intervals on, as in kpi/sensor_delivery.
 REGULAR = 0.8
 #: Planned minutes of a stop are counted so far back.
@@ -61,6 +61,7 @@ def slow(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) -> list[
     """What changes by the minute at most: sources, sensors, quarantine, archive, anomalies."""
     return [
         *_anomalies(conn, plant, now),
+        *_forecasts(conn, plant, now),
         *_sensors(conn, plant, now),
         *_sources(conn, plant, now),
         *_quarantine(conn, now),
@@ -220,6 +221,23 @@ def _anomalies(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) ->
         if subject not in found or weight > (found[subject].value or 0.0):
             found[subject] = reading
     return list(found.values())
+
+
+def _forecasts(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) -> list[Reading]:
+    from prodlytics.plant.calendar import production_date_of
+
+    lines = {machine.id: machine.line for machine in plant.machines}
+    found = []
+    for row in _rows(conn, "select_next_forecasts", {"today": production_date_of(plant, now)}):
+        machine = row["member"] if row["member"] in lines else None
+        says = (
+            f"{row['member']} is expected to yield {100 * row['expected_yield']:.1f} % on {row['forecast_date']} "
+            f"({100 * row['low_yield']:.1f} to {100 * row['high_yield']:.1f} % with 80 % probability)."
+        )
+        yields = 100 * float(row["expected_yield"])
+        # No `since`: the alert says since when it is expected, and that is when it is told.
+        found.append(Reading("forecast", row["member"], yields, says, None, machine, lines.get(row["member"])))
+    return found
 
 
 def _sensors(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) -> list[Reading]:

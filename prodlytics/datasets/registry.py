@@ -515,6 +515,23 @@ _ALL = (
         archived=True,
     ),
     Dataset(
+        name="yield_forecasts",
+        group="insights",
+        description="Yield of the next seven days per machine, part and for the plant, made at the end of each day.",
+        key=("production_date", "level", "member", "forecast_date"),
+        columns=_columns(
+            "production_date level member forecast_date made_at expected_yield low_yield high_yield baseline_yield "
+            "expected_part_count method method_reason mase baseline_mase null_reason as_of"
+        ),
+        required=_columns("production_date level member forecast_date made_at as_of"),
+        overrides=(
+            ("production_date", Field("date", "The day at whose end it was made.")),
+            ("made_at", Field("timestamp", "End of that day: what was known then is in it.")),
+            ("null_reason", Field("text", "Why nothing is forecast, with how many days are missing.")),
+        ),
+        archived=True,
+    ),
+    Dataset(
         name="daily_report",
         group="report",
         description="Yesterday on one page: what was lost, why, what to do about it.",
@@ -570,4 +587,4 @@ DERIVED: tuple[str, ...] = (
 INSIGHTS: tuple[str, ...] = ("stop_features", "downtime_causes", "anomaly_scores")
 
 #: Datasets that are computed once a production day is over, and again when something they read has changed.
-ON_CLOSE: tuple[str, ...] = ("sensor_delivery", "daily_report")
+ON_CLOSE: tuple[str, ...] = ("sensor_delivery", "yield_forecasts", "daily_report")

@@ -1,0 +1,1 @@
+"""Forecasts of yield: counts with their volume in, figures with a measured interval out."""
