@@ -96,7 +96,7 @@ def _table(results: dict[str, Any]) -> str:
     lines = [
         "# Yield forecasts, seven days ahead, on real series",
         "",
-        f"{results['machine']}; the last {results['judged_weeks']} weeks judge. MASE: less is better. Good: no more than "
+        f"{results['machine']}; the last {results['judged_weeks']} weeks judge. MASE: less is better. Good: at most "
         "5 % worse than the best simple forecast, picked with hindsight from four. Beside it the 28-day mean.",
         "",
         "| Series | Candidates | MASE | 28-day mean | best simple | ratio | | coverage of 80 % | days | Prophet "
