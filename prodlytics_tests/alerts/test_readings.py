@@ -18,10 +18,16 @@ from prodlytics.sources.live_sources import store_live_sources
 from prodlytics_tests.alerts.plants import plant
 from prodlytics_tests.db.samples import Row, batch
 
-# The views ask the clock of the database.
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 PLANT = plant(machines=2)
 Conn = psycopg.Connection[Any]
+
+
+@pytest.fixture(autouse=True)
+def _now() -> None:
+    """The views ask the clock of the database: minutes may lie between loading this file and a test."""
+    global NOW
+    NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 @pytest.fixture
