@@ -19,7 +19,7 @@ GRANT USAGE ON SCHEMA public TO prodlytics_writer, prodlytics_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO prodlytics_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO prodlytics_writer;
 REVOKE UPDATE, DELETE, TRUNCATE ON operator_entries, restatements, plant_settings, settings_change,
-    model_change, model_file FROM prodlytics_writer;
+    model_change, model_file, alert_history FROM prodlytics_writer;
 REVOKE INSERT, UPDATE, DELETE ON schema_migration FROM prodlytics_writer;
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON audit_trail FROM prodlytics_writer;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO prodlytics_reader;

@@ -10,11 +10,16 @@ import pandas as pd
 import psycopg
 import pytest
 
+from prodlytics.alerts.deliver import deliver
+from prodlytics.alerts.life import Reading
+from prodlytics.alerts.store import record
 from prodlytics.db.connect import connect
 from prodlytics.db.dirty import claim, mark
 from prodlytics.db.replace import replace_rows
 from prodlytics.db.telemetry import write_samples
+from prodlytics_tests.alerts.plants import plant as alerting_plant
 from prodlytics_tests.db.samples import batch
+from prodlytics_tests.servers.catchers import mail_server
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 ENTRY = (
@@ -46,6 +51,8 @@ def reader(database: str) -> Iterator[psycopg.Connection[Any]]:
         "TRUNCATE operator_entries",
         "UPDATE restatements SET new_value = 1",
         "DELETE FROM restatements",
+        "UPDATE alert_history SET detail = 'nothing happened'",
+        "DELETE FROM alert_history",
         "DELETE FROM schema_migration",
         "CREATE TABLE public.mine (n integer)",
         "DROP TABLE machine_time",
@@ -93,6 +100,16 @@ def test_the_writer_can_do_all_that_the_product_does(writer: psycopg.Connection[
     assert changes.inserted == 1
     writer.commit()
     assert writer.execute("SELECT value FROM machine_telemetry").fetchall() == [(1.0,)]
+
+
+def test_the_writer_opens_an_alert_and_tells_of_its_end(writer: psycopg.Connection[Any]) -> None:
+    with mail_server() as mails:
+        env = {"PRODLYTICS_SMTP_URL": mails.url}
+        for minute, down in ((0, 20.0), (1, 0.0), (2, 0.0)):
+            at = NOON + dt.timedelta(minutes=minute)
+            record(writer, alerting_plant(), ["machine_down"], [Reading("machine_down", "M1", down, "says")], at)
+            deliver(writer, alerting_plant(), env, at)
+        assert len(mails.caught) == 2
 
 
 def test_the_reader_reads_tables_and_views(reader: psycopg.Connection[Any]) -> None:
