@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 
 from prodlytics_tests.servers import azurite as blob_storage
-from prodlytics_tests.servers import mariadb, plain, timescale
+from prodlytics_tests.servers import catchers, mariadb, plain, timescale
 from prodlytics_tests.servers import mosquitto as mqtt
 from prodlytics_tests.servers.databases import migrated_database
 from prodlytics_tests.servers.place import PROJECT, Unavailable
@@ -130,6 +130,20 @@ def mariadb_server() -> Iterator[mariadb.MariaDB]:
     """A MariaDB with its ODBC driver; `root` may do everything."""
     with _or_skip(mariadb.running()) as server:
         yield server
+
+
+@pytest.fixture
+def mails() -> Iterator[catchers.Mails]:
+    """A mail server that catches everything."""
+    with catchers.mail_server() as caught:
+        yield caught
+
+
+@pytest.fixture
+def calls() -> Iterator[catchers.Calls]:
+    """A web server that catches everything posted to it."""
+    with catchers.web_server() as caught:
+        yield caught
 
 
 @contextmanager

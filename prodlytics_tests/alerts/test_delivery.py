@@ -18,7 +18,7 @@ from prodlytics.alerts.store import Silence, acknowledge, escalate, record, sile
 from prodlytics.db.connect import connect
 from prodlytics.plant.model import Plant
 from prodlytics_tests.alerts.plants import plant
-from prodlytics_tests.servers.catchers import Calls, Mails, mail_server, web_server
+from prodlytics_tests.servers.catchers import Calls, Mails
 
 NOW = dt.datetime(2026, 11, 10, 16, tzinfo=dt.UTC)
 SECRET = "s3cr3t-of-the-hook"
@@ -30,18 +30,6 @@ Conn = psycopg.Connection[Any]
 def conn(plain_database: str) -> Iterator[Conn]:
     with connect(plain_database, autocommit=True) as conn:
         yield conn
-
-
-@pytest.fixture
-def mails() -> Iterator[Mails]:
-    with mail_server() as caught:
-        yield caught
-
-
-@pytest.fixture
-def calls() -> Iterator[Calls]:
-    with web_server() as caught:
-        yield caught
 
 
 def after(seconds: float) -> dt.datetime:

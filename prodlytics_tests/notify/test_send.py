@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +15,7 @@ from aiosmtpd.smtp import AuthResult
 from prodlytics.notify.message import SMS_LENGTH, Item, Notice, notice
 from prodlytics.notify.send import DeliveryError, NotSetUpError, scrubbed, send
 from prodlytics.plant.alerting import Channel
-from prodlytics_tests.servers.catchers import Calls, Mails, mail_server, web_server
+from prodlytics_tests.servers.catchers import Calls, Mails
 from prodlytics_tests.servers.ports import free_port
 
 AT = dt.datetime(2026, 11, 1, 6, 30, tzinfo=dt.UTC)
@@ -35,18 +34,6 @@ def item(**more: Any) -> Item:
 
 def message(*items: Item) -> Notice:
     return notice("demo", "Demo plant", ZoneInfo("America/Chicago"), BATCH, items or (item(),))
-
-
-@pytest.fixture
-def mails() -> Iterator[Mails]:
-    with mail_server() as caught:
-        yield caught
-
-
-@pytest.fixture
-def calls() -> Iterator[Calls]:
-    with web_server() as caught:
-        yield caught
 
 
 def test_times_are_the_plants_and_the_second_one_of_the_repeated_hour_is_no_other_time() -> None:

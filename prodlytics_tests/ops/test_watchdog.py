@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from prodlytics.db.connect import connect
 from prodlytics.ops.watchdog import Watchdog, interval_of
 from prodlytics.settings import Settings
 from prodlytics_tests.alerts.plants import plant
-from prodlytics_tests.servers.catchers import Mails, mail_server
+from prodlytics_tests.servers.catchers import Mails
 from prodlytics_tests.servers.mosquitto import Broker
 from prodlytics_tests.servers.ports import free_port
 
@@ -23,12 +22,6 @@ AWAY = SecretStr("postgresql://nobody:hidden@127.0.0.1:1/none")
 #: A busy test machine is no news.
 CALM = {name: {"enabled": False} for name in ("cpu", "memory", "disk", "daemon")}
 PLANT = plant(rules=CALM)
-
-
-@pytest.fixture
-def mails() -> Iterator[Mails]:
-    with mail_server() as caught:
-        yield caught
 
 
 def after(minutes: float) -> dt.datetime:
