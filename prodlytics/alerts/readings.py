@@ -230,10 +230,11 @@ def _forecasts(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) ->
     found = []
     for row in _rows(conn, "select_next_forecasts", {"today": production_date_of(plant, now)}):
         machine = row["member"] if row["member"] in lines else None
-        says = (
-            f"{row['member']} is expected to yield {100 * row['expected_yield']:.1f} % on {row['forecast_date']} "
-            f"({100 * row['low_yield']:.1f} to {100 * row['high_yield']:.1f} % with 80 % probability)."
-        )
+        low, high = row["low_yield"], row["high_yield"]
+        sure = "too few errors are known for an interval"
+        if low is not None:
+            sure = f"{100 * low:.1f} to {100 * high:.1f} % with 80 % probability"
+        says = f"{row['member']} is expected to yield {100 * row['expected_yield']:.1f} % on {row['forecast_date']} ({sure})."
         yields = 100 * float(row["expected_yield"])
         # No `since`: the alert says since when it is expected, and that is when it is told.
         found.append(Reading("forecast", row["member"], yields, says, None, machine, lines.get(row["member"])))

@@ -93,7 +93,7 @@ def _came_true(found: Judged | None) -> Check:
 
 
 def _hold(found: Judged | None) -> Check:
-    if found is None:
+    if found is None or found.coverage is None:
         return Check("intervals_hold", True, "Too few forecasts have come true to be judged.", warns=True)
     return Check(
         "intervals_hold",

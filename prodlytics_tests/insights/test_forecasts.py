@@ -43,6 +43,13 @@ def test_without_two_weeks_of_parts_nothing_is_forecast_and_how_many_days_are_mi
     assert made(counts([0.97] * 14), 14)["null_reason"].isna().all()
 
 
+def test_without_errors_of_the_past_there_is_a_forecast_and_no_interval() -> None:
+    rows = made(counts([0.97] * 14), 14)
+    assert rows["expected_yield"].notna().all()
+    assert rows["low_yield"].isna().all()
+    assert set(rows["method_reason"]) == {"0 weeks of errors are known, 3 are needed"}
+
+
 def test_a_steady_yield_is_forecast_as_it_is() -> None:
     rows = made(counts([0.97] * 80), 80)
     assert list(rows["expected_yield"]) == pytest.approx([0.97] * 7)
@@ -111,10 +118,13 @@ def test_any_history_gives_yields_that_can_be(parts: list[tuple[int, int]], idle
     rows = made(frame, len(parts) + idle)
     told = rows.dropna(subset=["expected_yield"])
     assert len(rows) == 7
-    assert (told["low_yield"] >= 0).all()
-    assert (told["high_yield"] <= 1).all()
-    assert (told["low_yield"] <= told["expected_yield"]).all()
-    assert (told["expected_yield"] <= told["high_yield"]).all()
+    bounded = told.dropna(subset=["low_yield"])
+    assert (told["low_yield"].isna() == told["high_yield"].isna()).all()
+    assert (bounded["low_yield"] >= 0).all()
+    assert (bounded["high_yield"] <= 1).all()
+    assert (bounded["low_yield"] <= bounded["expected_yield"]).all()
+    assert (bounded["expected_yield"] <= bounded["high_yield"]).all()
+    assert told["expected_yield"].between(0, 1).all()
     assert (told["expected_yield"].isna() == told["null_reason"].notna().reindex(told.index)).all()
 
 

@@ -90,7 +90,7 @@ def interval(
     """The shortest band around the forecast that holds a share `level` of the candidate's past errors.
 
     Errors are those of the backtest, never of the fit; the rank is that of split conformal prediction, (n + 1) level.
-    Candidates that were not there in a fold are left out of it.
+    Candidates that were not there in a fold are left out of it. With too few errors for the level there is none: NaN.
     """
     errors = [fold.actual - fold.point[name] for fold in folds if name in fold.point]
     residuals = np.concatenate(errors) if errors else np.empty(0)
@@ -98,7 +98,7 @@ def interval(
     count = len(residuals)
     inside = int(np.ceil((count + 1) * level))
     if inside > count or count < 2:
-        return np.full(len(point), series.lower), np.full(len(point), series.upper)
+        return np.full(len(point), np.nan), np.full(len(point), np.nan)
     low, high = np.empty(len(point)), np.empty(len(point))
     for day, middle in enumerate(point):
         reached = np.clip(middle + residuals, series.lower, series.upper)

@@ -84,12 +84,15 @@ def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Judged:
-    """How good forecasts were: mean absolute errors in points of yield, share of days inside the interval."""
+    """How good forecasts were: mean absolute errors in points of yield, share of days inside the interval.
+
+    `coverage` is None where no forecast had an interval.
+    """
 
     count: int
     error: float
     baseline_error: float
-    coverage: float
+    coverage: float | None
 
 
 def judged(came_true: pd.DataFrame) -> Judged | None:
@@ -101,10 +104,11 @@ def judged(came_true: pd.DataFrame) -> Judged | None:
     if len(came_true) < LEAST_JUDGED:
         return None
     actual = came_true["actual"].to_numpy(dtype=float)
+    bounded = came_true["low_yield"].notna()
     inside = (actual >= came_true["low_yield"] - 1e-12) & (actual <= came_true["high_yield"] + 1e-12)
     return Judged(
         len(actual),
         float(np.abs(actual - came_true["expected_yield"]).mean()),
         float(np.abs(actual - came_true["baseline_yield"]).mean()),
-        float(inside.mean()),
+        float(inside[bounded].mean()) if bounded.any() else None,
     )
