@@ -234,7 +234,8 @@ def _forecasts(conn: psycopg.Connection[Any], plant: Plant, now: dt.datetime) ->
         sure = "too few errors are known for an interval"
         if low is not None:
             sure = f"{100 * low:.1f} to {100 * high:.1f} % with 80 % probability"
-        says = f"{row['member']} is expected to yield {100 * row['expected_yield']:.1f} % on {row['forecast_date']} ({sure})."
+        expected = f"{100 * row['expected_yield']:.1f} % on {row['forecast_date']}"
+        says = f"{row['member']} is expected to yield {expected} ({sure})."
         yields = 100 * float(row["expected_yield"])
         # No `since`: the alert says since when it is expected, and that is when it is told.
         found.append(Reading("forecast", row["member"], yields, says, None, machine, lines.get(row["member"])))
